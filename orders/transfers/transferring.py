@@ -48,7 +48,8 @@ def refusal(item: OrderItem, at: datetime) -> str:
     if subscription.cancels_at_period_end:
         return _("The subscription is canceled. Undo that first.")
     paid_until = subscription.current_period_end
-    if any(paid_until is None or line.period_end > paid_until for line in item_changes.billed_from(subscription, at)):
+    later = (line.period_end for line in item_changes.billed_from(subscription, at) if line.period_end)
+    if paid_until is None or any(period_end > paid_until for period_end in later):
         return _("The next period of this server is paid already. It can be transferred when that has begun.")
     return ""
 
@@ -82,7 +83,7 @@ def offer(*, item: OrderItem, recipient: User, actor: User, at: datetime) -> Ser
             recurring_minor=sum(each),
             currency=item.subscription.currency,
             term=item.subscription.term,
-            paid_until=item.subscription.current_period_end,
+            paid_until=item.subscription.current_period_end or at,
             offered_at=at,
             expires_at=at + OPEN_FOR,
         )
@@ -181,7 +182,7 @@ def _write_order(item: OrderItem, subscription: Subscription, actor: User, at: d
     owned: dict[str, Any] = {"organization": organization}
     lines = [
         InvoiceLine(
-            kind=row.kind,
+            kind=ItemKind(row.kind),
             description=_("%(what)s, paid until it was transferred") % {"what": row.description},
             unit=Money.zero(currency),
             subscription=subscription,

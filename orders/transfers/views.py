@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.models import Organization, User
 from accounts.permissions import Action
+from catalog.models import Term
 from core import clock, tenancy
 from orders.changes import locking
 from orders.models import OrderItem
@@ -119,8 +120,8 @@ def answer(request: HttpRequest, pk: UUID) -> HttpResponse:
             order = transferring.accept(
                 transfer=row,
                 organization=organization,
-                actor=request.user,
-                at=clock.now(),  # type: ignore[arg-type]
+                actor=request.user,  # type: ignore[arg-type]
+                at=clock.now(),
             )
             return redirect("orders:progress", pk=order.pk)
         except transferring.TransferRefused as error:
@@ -136,5 +137,5 @@ def organizations_of(request: HttpRequest) -> Any:
 def render_offer(request: HttpRequest, row: ServerTransfer, form: AcceptForm, status: int = 200) -> HttpResponse:
     """The recipient's page."""
     is_open = row.status == TransferStatus.OPEN and row.expires_at > clock.now()
-    context = {"transfer": row, "form": form, "is_open": is_open, "period": period_name(row.term)}
+    context = {"transfer": row, "form": form, "is_open": is_open, "period": period_name(Term(row.term))}
     return render(request, "orders/transfer.html", context, status=status)
