@@ -197,7 +197,7 @@ class Sandbox:
         return self._control("GET", "/hytale/state")
 
     def hytale_change(self, path: str, **changes: Any) -> dict[str, Any]:
-        """`settings`, `accounts/host`, `decide`, `renew` or `end-all`, as `sandbox.hytale.service` has them."""
+        """`settings`, `accounts/host`, `decide` or `end-all`, as `sandbox.hytale.service` has them."""
         return self._control("POST", f"/hytale/{path}", changes)
 
     def webhook_switch(self, kind: str, **options: Any) -> dict[str, Any]:

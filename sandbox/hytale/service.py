@@ -134,7 +134,6 @@ class HytaleControl:
             Route("/settings", self.change_settings, methods=["POST"]),
             Route("/accounts/{name}", self.change_account, methods=["POST"]),
             Route("/decide", self.decide, methods=["POST"]),
-            Route("/renew", self.renew, methods=["POST"]),
             Route("/end-all", self.end_all, methods=["POST"]),
         ]
 
@@ -164,10 +163,6 @@ class HytaleControl:
         if not self._accounts.decide(str(body["user_code"]), str(body["answer"]), str(body.get("account", "host"))):
             raise ControlError("no such code is pending")
         return JSONResponse(body)
-
-    async def renew(self, request: Request) -> Response:
-        """Play a server that runs: its session goes on under a token that nobody else knows."""
-        return JSONResponse(self._accounts.renew_session(str((await json_body(request))["token"])))
 
     async def end_all(self, _request: Request) -> Response:
         """Play the owner who ends all sessions on the account's page."""

@@ -18,6 +18,7 @@ from servers.admin.refused_variables import CORRECT_VARIABLES
 from servers.models import (
     DesiredState,
     HoldKind,
+    HytaleSession,
     ProvisioningStep,
     ProvisioningTask,
     Server,
@@ -210,6 +211,16 @@ class TaskInline(ReadOnlyInline):
     per_page = 10
 
 
+class GameSessionInline(ReadOnlyInline):
+    """The Hytale sessions that it was started with."""
+
+    model = HytaleSession
+    columns = ("account", "status", "requested_at", "slot_until", "ended_at")
+    related = ("account",)
+    ordering = ("-requested_at",)
+    per_page = 5
+
+
 @admin.register(Server)
 class ServerAdmin(ReadOnlyAdmin):
     """A machine a customer pays for."""
@@ -232,7 +243,7 @@ class ServerAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
     staff_actions = STAFF_ACTIONS
-    inlines = (HoldInline, StepInline, TaskInline, VariableInline)
+    inlines = (HoldInline, StepInline, TaskInline, VariableInline, GameSessionInline)
     sections = (
         (None, ("name", "organization", "owner", "plan", "kind", "status", "desired_state", "failure")),
         (

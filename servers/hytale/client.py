@@ -123,11 +123,14 @@ def is_trusted_address(address: str) -> bool:
         host = parts.hostname or ""
         if stand_in.netloc and (parts.scheme, parts.netloc) == (stand_in.scheme, stand_in.netloc):
             return True
+        # As accounts.hytale.com is above oauth.accounts.hytale.com, also in another environment of Hytale's.
+        is_above = "." in host and (stand_in.hostname or "").endswith(f".{host}")
         is_plain = parts.netloc.lower().removesuffix(":443") == host and HOST.fullmatch(host) is not None
     except ValueError:
         return False
     is_short = len(address) <= MAX_ADDRESS and address.isprintable()
-    return parts.scheme == "https" and is_plain and is_short and (host == DOMAIN or host.endswith(f".{DOMAIN}"))
+    is_hytales = host == DOMAIN or host.endswith(f".{DOMAIN}")
+    return parts.scheme == "https" and is_plain and is_short and (is_hytales or is_above)
 
 
 def _sessions_base() -> str:

@@ -8,7 +8,6 @@ token that came with it. After a lost answer the old one is tried once more, and
 import logging
 from datetime import datetime, timedelta
 
-from django.db.models import F
 from django.utils.translation import gettext as _
 
 from core import audit, outside, site_settings, tenancy, work
@@ -60,17 +59,20 @@ def _refresh(row: HytaleAccount, *, at: datetime) -> None:
         raise outside.Rejected("hytale: the sign-in was lost")
     if row.unanswered_refreshes and row.refresh_asked_at and at < row.refresh_asked_at + RETRY_LOST_AFTER:
         raise outside.Unavailable("the answer to the last refresh was lost", retry_after=60)
-    current.update(unanswered_refreshes=F("unanswered_refreshes") + 1, refresh_asked_at=at)
+    count = row.unanswered_refreshes
+    # A worker whose database session was cut off has lost the lock, too: this decides which of two goes on.
+    if not current.filter(unanswered_refreshes=count).update(unanswered_refreshes=count + 1, refresh_asked_at=at):
+        raise outside.Unavailable("the Hytale account is being refreshed", retry_after=2)
     try:
         answer = client.refresh(str(row.refresh_token))
     except outside.Rejected as error:
         if error.code == "invalid_grant":
             _need_sign_in(row, _("Hytale no longer accepts the sign-in."), at=at)
         else:
-            current.update(unanswered_refreshes=row.unanswered_refreshes)
+            current.update(unanswered_refreshes=count)
         raise
     except outside.Unavailable:
-        current.update(unanswered_refreshes=row.unanswered_refreshes)
+        current.update(unanswered_refreshes=count)
         raise
     save(row, answer, at=at)
 

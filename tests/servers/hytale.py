@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from core import work
 from core.models import WorkItem
 from core.outside import limits
@@ -86,6 +88,11 @@ class Hytale:
         """Those that live at Hytale, by their tokens."""
         return dict(self.sandbox.hytale_state()["sessions"])
 
+    def renew(self, token: str) -> None:
+        """As a server that runs does by itself."""
+        url, headers = f"{self.sandbox.hytale_url}/game-session/refresh", {"Authorization": f"Bearer {token}"}
+        assert requests.post(url, headers=headers, timeout=10).ok
+
     def asked(self, match: str) -> int:
         """How many requests of this kind it saw."""
         return len(self.sandbox.requests("hytale", match))
@@ -98,10 +105,10 @@ class Hytale:
         return PowerTask.objects.get(server=server)
 
 
-def import_egg(sandbox: Sandbox, folder: Path, *, is_shown: bool = False) -> None:
+def import_egg(sandbox: Sandbox, folder: Path) -> None:
     """An egg with the two variables on the stand-in panel."""
     shown: dict[str, Any] = {"description": "", "default_value": "", "rules": "nullable|string"}
-    shown |= {"user_viewable": is_shown, "user_editable": False}
+    shown |= {"user_viewable": False, "user_editable": False}
     egg = {
         "name": EGG,
         "author": "shop@example.com",

@@ -112,7 +112,7 @@ def test_a_server_that_is_suspended_or_deleted_frees_its_slot(hytale: Hytale, pr
 
 
 def test_no_token_is_shown_or_logged_anywhere(
-    hytale: Hytale, provider: Provider, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    hytale: Hytale, provider: Provider, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     account = hytale.sign_in()
@@ -121,7 +121,6 @@ def test_no_token_is_shown_or_logged_anywhere(
     hytale.power(server, RESTART)
     hytale.later(seconds=20)
     hytale.run(PowerTask)
-    import_egg(hytale.sandbox, tmp_path, is_shown=True)  # should somebody show them on the panel
     operations.show(server, "startup", at=hytale.at)
     hytale.run(Listing)
     inventory.sync(provider_id=provider.pk, at=hytale.at)

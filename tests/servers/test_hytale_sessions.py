@@ -1,5 +1,7 @@
 """Each start of a Hytale server gets a game session of an account, and there are no more than the account may have."""
 
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,8 +14,9 @@ from sandbox.client import Sandbox
 from servers import builds, events
 from servers.drivers import registry
 from servers.drivers.base import PowerAction
+from servers.drivers.self_service import RemoteStartup, RemoteVariable
 from servers.hytale import sessions
-from servers.hytale.variables import SESSION
+from servers.hytale.variables import IDENTITY, SESSION
 from servers.live.status import live_status
 from servers.live.usage import UsageHistory
 from servers.models import (
@@ -26,6 +29,7 @@ from servers.models import (
     SessionStatus,
     UsageSample,
 )
+from servers.self_service.kinds import LISTINGS, Call
 from tests.servers.hytale import BASES, FakePanel, Hytale, make_stopped_servers
 from tests.threads import run_at_once
 
@@ -116,9 +120,17 @@ def test_the_account_with_most_free_slots_is_taken_and_one_that_is_not_ready_nev
     assert outcomes == [PowerOutcome.SENT] * 4
 
 
-def test_many_starts_at_once_take_no_more_slots_than_there_are(hytale: Hytale, panel: FakePanel) -> None:
+def test_many_starts_at_once_take_no_more_slots_than_there_are(
+    hytale: Hytale, panel: FakePanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hytale.sign_in(slots=2)
-    waiting = make_stopped_servers(5)
+    waiting, all_of_them = make_stopped_servers(5), Barrier(5)
+
+    def wait_for_all(*_: Any, **__: Any) -> None:
+        with suppress(BrokenBarrierError):
+            all_of_them.wait(0.5)  # without a lock each has counted by now
+
+    monkeypatch.setattr(sessions, "_tell_of_filling", wait_for_all)
 
     errors = run_at_once(lambda: sessions._take_slot(waiting.pop(), at=hytale.at), times=5)
 
@@ -228,7 +240,7 @@ def test_a_session_lives_as_long_as_its_server_runs(hytale: Hytale, panel: FakeP
     for _ in range(4):
         (token,) = hytale.sessions()
         hytale.later(minutes=50)
-        hytale.sandbox.hytale_change("renew", token=token)  # as the server does by itself
+        hytale.renew(token)
         hytale.run()
     assert HytaleSession.objects.get().status == SessionStatus.OPEN
 
@@ -305,3 +317,13 @@ def test_staff_are_told_once_when_few_slots_are_left(hytale: Hytale, panel: Fake
         hytale.power(server, START)
 
     assert told == [[account.pk]]
+
+
+def test_the_page_of_settings_leaves_the_tokens_out_whatever_the_panel_shows() -> None:
+    one: Any = {"name": "x", "description": "", "value": "st_secret", "is_editable": True, "rules": ""}
+    shown = [RemoteVariable(env_variable=name, **one) for name in (SESSION, IDENTITY, "OTHER")]
+    driver = SimpleNamespace(startup=lambda _identifier: RemoteStartup(shown, "java:25", {}))
+
+    read = LISTINGS["startup"].read(driver, Call("1a2b3c4d"))
+
+    assert [each["env_variable"] for each in read["variables"]] == ["OTHER"]

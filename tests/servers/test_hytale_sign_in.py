@@ -1,6 +1,8 @@
 """Staff sign a Hytale account in, and its refresh token is used by one process at a time and saved before use."""
 
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -124,6 +126,9 @@ def test_an_address_that_is_not_hytales_is_shown_to_nobody(hytale: Hytale, setti
     ):
         assert not client.is_trusted_address(address), address
     account = hytale.make_account()
+    settings.HYTALE_OAUTH_BASE = "https://oauth.accounts.stage.example"
+    assert client.is_trusted_address("https://accounts.stage.example/device?user_code=KPLT-4821")
+    assert not client.is_trusted_address("https://other.stage.example/device")
     settings.HYTALE_OAUTH_BASE = hytale.sandbox.hytale_url.replace("127.0.0.1", "localhost")
 
     row = hytale.begin(account)
@@ -146,12 +151,18 @@ def test_a_new_refresh_token_is_saved_before_its_access_token_is_used(hytale: Hy
     assert hytale.asked(TOKEN) == asked  # it is cached
 
 
-def test_of_two_refreshes_at_once_one_is_made(hytale: Hytale) -> None:
+def test_of_two_refreshes_at_once_one_is_made(hytale: Hytale, monkeypatch: pytest.MonkeyPatch) -> None:
     account = hytale.sign_in()
     hytale.sandbox.hytale_change("settings", revokes_on_reuse=True)
     hytale.later(hours=1)
-    hytale.sandbox.arm("hytale", TOKEN, "delay", seconds=0.3)
-    asked = hytale.asked(TOKEN)
+    asked, all_of_them, refresh = hytale.asked(TOKEN), Barrier(4), tokens._refresh
+
+    def refresh_together(row: HytaleAccount, *, at: datetime) -> None:
+        with suppress(BrokenBarrierError):
+            all_of_them.wait(0.5)  # without a lock each has read the row by now
+        refresh(row, at=at)
+
+    monkeypatch.setattr(tokens, "_refresh", refresh_together)
 
     errors = run_at_once(lambda: tokens.access_token(account, at=hytale.at), times=4)
 
