@@ -17,7 +17,7 @@ from billing.models import AllocationReversal, Invoice, InvoiceState, Payment, P
 from core.models import AuditEntry
 from orders.models import Order, OrderItem, OrderStatus
 from servers import events as server_events
-from servers.models import HoldKind, Node, ProvisioningTask, ServerHold
+from servers.models import HoldKind, ProvisioningTask, ServerHold
 from support.models import Delivery
 from tests import database_reset
 from tests.builders import NOON
@@ -43,7 +43,8 @@ def sales(django_db_setup: None, django_db_blocker: Any) -> Iterator[Sales]:
     with django_db_blocker.unblock():
         database_reset.reset()
         made = make_dataset(1)
-        make_ports(Node.objects.get(), MANY, first=30_000)
+        assert made.server.node is not None
+        make_ports(made.server.node, MANY, first=30_000)
         orders = [made.order]
         blueprint, region = made.server.blueprint, orders[0].items.get().region
         orders += [make_order(made.customer, blueprint, region, f"order {count}") for count in range(MANY)]
