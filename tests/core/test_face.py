@@ -51,7 +51,7 @@ def test_every_glyph_that_a_slug_leads_to_is_drawn() -> None:
 
 def test_the_stylesheets_stay_small() -> None:
     shop = [path for path in (STATIC / "css").glob("*.css") if path.name != "staff.css"]
-    assert sum(path.stat().st_size for path in shop) < 37_500  # tests/pages/test_weight.py weighs whole pages
+    assert sum(path.stat().st_size for path in shop) < 38_500  # tests/pages/test_weight.py weighs whole pages
 
 
 def test_the_page_for_our_own_faults_needs_nothing() -> None:
