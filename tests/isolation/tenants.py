@@ -181,8 +181,8 @@ def make_tenant(dataset: Dataset, mark: str) -> Tenant:
         expires_at=now,
         ended_at=now,
     )
-    others = (method, change, top_up, transfer, credit_note, operation, entry, transfer_of_server)
-    return Tenant(mark, user, organization, *paid, *others)
+    others = (credit_note, operation, entry, transfer_of_server)
+    return Tenant(mark, user, organization, *paid, method, change, top_up, transfer, *others)
 
 
 def _contents(server: Server, mark: str) -> Operation:

@@ -246,8 +246,8 @@ def test_the_pages_of_who_offers_and_who_takes(given: Given) -> None:
     page = reverse("orders:offer_server", args=[given.sold.server.pk])
     Subscription.objects.filter(pk=given.sold.subscription.pk).update(current_period_end=MAY.replace(year=2099))
     for wrong, text in (("nobody@example.test", "There is no account"), ("x", "valid email")):
-        answer = owner.post(page, {"email": wrong})
-        assert (answer.status_code, text in answer.content.decode()) == (422, True)
+        refused = owner.post(page, {"email": wrong})
+        assert (refused.status_code, text in refused.content.decode()) == (422, True)
     assert owner.post(page, {"email": given.bob.email.upper()}).status_code == 302
     transfer = ServerTransfer.objects.get()
     assert given.bob.email in owner.get(page).content.decode()
