@@ -217,16 +217,11 @@ def shop_problems(_at: datetime) -> list[ShopProblem]:
 
 def hytale_problems() -> list[ShopProblem]:
     """Hytale accounts with which no server starts."""
+    text = _("No server starts with the Hytale account %(account)s: nobody is signed in, or no profile is chosen.")
     unready = Q(profile="") | ~Q(state=HytaleState.SIGNED_IN)
-    return [
-        ShopProblem(
-            _("No server starts with the Hytale account %(account)s: nobody is signed in, or no profile is chosen.")
-            % {"account": account},
-            reverse("admin:servers_hytaleaccount_change", args=[account.pk]),
-            _("Open the account"),
-        )
-        for account in HytaleAccount.objects.filter(unready, is_active=True).order_by("name")
-    ]
+    rows = HytaleAccount.objects.filter(unready, is_active=True).order_by("name")
+    urls = {row: reverse("admin:servers_hytaleaccount_change", args=[row.pk]) for row in rows}
+    return [ShopProblem(text % {"account": row}, url, _("Open the account")) for row, url in urls.items()]
 
 
 def unbuildable_plans(plans: Sequence[Plan], blueprints: Sequence[Blueprint]) -> list[ShopProblem]:

@@ -9,7 +9,7 @@ class SupportConfig(AppConfig):
 
     def ready(self) -> None:
         from core import work
-        from support import channels, events, notifications  # noqa: F401
+        from support import channels, events, notifications, staff_events  # noqa: F401
         from support.email import EMAIL, EmailChannel
         from support.models import Delivery, MessageTask
 
