@@ -307,11 +307,8 @@ def fullest_nodes(_at: datetime) -> list[NodeLine]:
 def providers_with_last_sync(_at: datetime) -> list[Provider]:
     """Active providers, each with `last_sync_state`, `last_sync_at`, `last_sync_error` and its `open_findings`."""
     last_run = SyncRun.objects.filter(provider=OuterRef("pk"), started_at__isnull=False).order_by("-created_at")
-    findings = (
-        DriftFinding.objects.filter(provider=OuterRef("pk"), closed_at=None, ignored_at=None)
-        .order_by()
-        .values("provider")
-    )
+    open_ones = DriftFinding.objects.filter(closed_at=None, ignored_at=None)
+    findings = open_ones.filter(provider=OuterRef("pk")).order_by().values("provider")
     rows = Provider.objects.filter(is_active=True).defer("credentials", "configuration")
     return list(
         rows.annotate(
