@@ -54,7 +54,8 @@ def require_unpaid_below_limit(*, organization: Organization, user: User, networ
     counted = dict(unpaid_servers)
     if is_new(organization):
         free = OrderItem.objects.filter(order__total_minor=0, subscription__status__in=subscriptions.GOING_ON)
-        free = free.exclude(subscription__term=Term.HOURLY).filter(theirs | members)
+        # What staff took over or another organization gave has no form: nobody ordered it.
+        free = free.exclude(subscription__term=Term.HOURLY).exclude(order__form_token=None).filter(theirs | members)
         of_new = site_settings.get("orders.max_unpaid_of_new_customer")
         for name in ("user", "organization"):
             limit[name] = min(limit[name], of_new)

@@ -266,7 +266,7 @@ def reserve_item(
 
 def release_reserved(reservations: Sequence[Reservation], at: datetime) -> None:
     """Return the capacity of items whose order cannot be placed; what the waitlist reserved stays its customer's."""
-    for reservation in waitlist.not_offered(reservations) if reservations else ():
+    for reservation in waitlist.not_of_waitlist(reservations) if reservations else ():
         with tenancy.acts_on(reservation):
             capacity.release(reservation_ids=[reservation.pk], at=at)
 

@@ -119,9 +119,13 @@ def reserve_elsewhere(server_id: UUID, at: datetime) -> bool:
         node, expires_at = server.node, at + RESERVED_FOR
         if node is None or node.drain_asked_at is None or node.location.region is None:
             return False
-        move, _is_new = ServerMove.objects.get_or_create(
+        # Locked, because `end` may be at it: what is reserved for a move that has ended would be released by nobody.
+        moves = ServerMove.objects.select_for_update(no_key=True).filter(OPEN)
+        move, _is_new = moves.get_or_create(
             server=server, moved_at=None, canceled_at=None, defaults={"node": node, "asked_at": at}
         )
+        if not Node.objects.filter(pk=node.pk, drain_asked_at__isnull=False).exists():
+            return False
         if move.reservation_id and capacity.extend(reservation_id=move.reservation_id, expires_at=expires_at):
             return False
         try:

@@ -7,8 +7,9 @@ from django.db.models import Q
 
 from accounts.models import Organization, User
 from core import tenancy
+from core.models import WorkState
 from servers.convergence.scheduling import request_convergence
-from servers.models import Reservation, Server, ServerAccess
+from servers.models import Operation, PowerTask, Reservation, Server, ServerAccess
 
 
 def hand_over(*, server: Server, organization: Organization, owner: User, at: datetime) -> None:
@@ -24,8 +25,23 @@ def hand_over(*, server: Server, organization: Organization, owner: User, at: da
         held = Q(pk=server.reservation_id) | Q(extends=server.reservation_id) | Q(server_move__server=server)
         ids = Reservation.objects.filter(held).values_list("pk", flat=True)
         Reservation.objects.filter(pk__in=list(ids)).update(organization=organization)
-        Server.objects.filter(pk=server.pk).update(organization=organization, owner=owner)
+        Server.objects.filter(pk=server.pk).update(
+            organization=organization, owner=owner, build=without_keys(server.build), root_password=None
+        )
         request_convergence(server_ids=[server.pk], at=at)
+
+
+def without_keys(build: Any) -> Any:
+    """What a server is built from, without the SSH keys of those who ordered it."""
+    return {**build, "ssh_keys": []} if build and "ssh_keys" in build else build
+
+
+def is_anything_under_way(server: Server) -> bool:
+    """Whether a worker has yet to do what somebody asked of the server, such as a power action or a backup."""
+    return any(
+        model._default_manager.filter(server=server, state__in=[WorkState.QUEUED, WorkState.RUNNING]).exists()
+        for model in (Operation, PowerTask)
+    )
 
 
 def rows_of_servers() -> list[Any]:

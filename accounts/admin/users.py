@@ -14,7 +14,7 @@ from accounts import permissions, services
 from accounts.admin.organizations import MembershipInline
 from accounts.models import SshKey, User, UserStatus
 from core import audit
-from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReadOnlyInline, ReasonForm, StaffAction
+from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReasonForm, StaffAction
 
 PROFILE = services.PROFILE_FIELDS
 ROLE_FIELDS = ("is_staff", "groups")
@@ -68,13 +68,6 @@ class MembershipOfUserInline(MembershipInline):
     columns = ("organization", "role", "created_at")
 
 
-class SshKeyInline(ReadOnlyInline):
-    """The keys that a user signs in to machines with."""
-
-    model = SshKey
-    columns = ("name", "fingerprint", "created_at")
-
-
 @admin.register(SshKey)
 class SshKeyAdmin(ReadOnlyAdmin):
     """Public keys of users. Only they add and remove them."""
@@ -94,7 +87,7 @@ class UserAdmin(ReadOnlyAdmin):
     search_fields = ("email", "first_name", "last_name", "username")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
-    inlines = (MembershipOfUserInline, SshKeyInline)
+    inlines = (MembershipOfUserInline,)
     sections = (
         (None, ("email", "username", "status", *PROFILE)),
         (gettext_lazy("Staff"), ("is_staff", "is_superuser", "groups")),

@@ -15,11 +15,11 @@ from django.db import connection
 from accounts.models import BILLING_FIELDS
 
 # Rows of a batch. More is hardly faster, and the locks of a batch are held until it commits: less than a second.
-SIZE = 1000
+SIZE = 500
 # What a batch did, for the counts of its run and for the calendar. `label` and the amount are what staff read.
 FACTS = """CREATE TEMPORARY TABLE IF NOT EXISTS billing_fact (what text, organization_id uuid, label text,
     at timestamptz, amount_minor bigint, currency text) ON COMMIT DELETE ROWS"""
-# A batch looks a thousand rows up in tables that may have millions. The run itself fills them: they are in memory, and
+# A batch looks hundreds of rows up in tables that may have millions. The run itself fills them: they are in memory, and
 # what the planner knows of them is old. Pages are cheap, so that it searches an index rather than read a whole table.
 IN_MEMORY = "SET LOCAL seq_page_cost = 0.1; SET LOCAL random_page_cost = 0.1"
 # The condition of a batch: rows of the organizations of its range.

@@ -136,7 +136,7 @@ def customer_of(email: str, actor: User | None, *, at: datetime) -> tuple[User, 
     customer = planning.customers_with([email]).get(email)
     if customer is not None:
         return customer.user, customer.organization
-    user = accounts.invite_user(email=email, actor=actor, at=at)
+    user = User.objects.filter(email=email).first() or accounts.invite_user(email=email, actor=actor, at=at)
     return user, accounts.ensure_personal_organization(user=user)
 
 

@@ -17,7 +17,7 @@ from accounts import services as accounts
 from accounts.models import Organization, User
 from billing import invoicing, item_changes, subscriptions
 from billing.invoicing import Charge, InvoiceLine
-from billing.models import ItemKind, Period, Subscription, SubscriptionItem
+from billing.models import ItemKind, Period, PriceMove, Subscription, SubscriptionItem
 from catalog.models import Term
 from core import audit, tenancy
 from core.money import Money, Rate
@@ -30,6 +30,7 @@ from servers import handover
 from servers import services as servers
 
 OPEN_FOR = timedelta(days=7)
+OFFERS_A_DAY = 5  # of one server: each is a mail to somebody
 
 
 class TransferRefused(Exception):
@@ -45,6 +46,10 @@ def refusal(item: OrderItem, at: datetime) -> str:
         return reason
     if PlanChange.objects.filter(subscription=subscription, status__in=OPEN).exists():
         return _("A change of this server's plan is under way. Cancel it, or wait until it is made.")
+    if PriceMove.objects.filter(subscription=subscription, applied_at=None, canceled_at=None).exists():
+        return _("A new price has been announced for this server. It can be transferred when that is in force.")
+    if item.server is not None and handover.is_anything_under_way(item.server):
+        return _("What was asked of the server has yet to be done. Wait until it is.")
     if subscription.cancels_at_period_end:
         return _("The subscription is canceled. Undo that first.")
     paid_until = subscription.current_period_end
@@ -60,6 +65,19 @@ def sold_items(subscription: Subscription, at: datetime) -> list[SubscriptionIte
     return list(rows.select_related("plan_price__plan__product", "addon_price__addon").order_by("position"))
 
 
+def terms_of(subscription: Subscription, at: datetime) -> dict[str, Any]:
+    """What an offer says of the server, as columns: who accepts it accepts this and nothing else."""
+    sold = sold_items(subscription, at)
+    each = [Rate(row.unit_minor, subscription.currency).times(row.quantity).minor for row in sold]
+    return {
+        "description": ", ".join(row.description for row in sold)[:255],
+        "recurring_minor": sum(each),
+        "currency": subscription.currency,
+        "term": subscription.term,
+        "paid_until": subscription.current_period_end or at,
+    }
+
+
 def offer(*, item: OrderItem, recipient: User, actor: User, at: datetime) -> ServerTransfer:
     """Offer the server to the user, for a week. An earlier offer of it ends. Raises TransferRefused."""
     with tenancy.as_worker(item):
@@ -69,8 +87,8 @@ def offer(*, item: OrderItem, recipient: User, actor: User, at: datetime) -> Ser
             raise TransferRefused(reason)
         for earlier in ServerTransfer.objects.filter(item=item, status=TransferStatus.OPEN).select_for_update():
             end(earlier, TransferStatus.CANCELED, at)
-        sold = sold_items(item.subscription, at)
-        each = [Rate(row.unit_minor, item.subscription.currency).times(row.quantity).minor for row in sold]
+        if ServerTransfer.objects.filter(item=item, offered_at__gt=at - timedelta(days=1)).count() >= OFFERS_A_DAY:
+            raise TransferRefused(_("This server was offered often enough today. Offer it again tomorrow."))
         transfer = ServerTransfer.objects.create(
             organization_id=item.organization_id,
             item=item,
@@ -79,11 +97,7 @@ def offer(*, item: OrderItem, recipient: User, actor: User, at: datetime) -> Ser
             offered_by=actor,
             offerer_name=str(item.subscription.organization),
             server_name=item.server.name if item.server else item.server_name,
-            description=", ".join(row.description for row in sold)[:255],
-            recurring_minor=sum(each),
-            currency=item.subscription.currency,
-            term=item.subscription.term,
-            paid_until=item.subscription.current_period_end or at,
+            **terms_of(item.subscription, at),
             offered_at=at,
             expires_at=at + OPEN_FOR,
         )
@@ -134,7 +148,8 @@ def accept(*, transfer: ServerTransfer, organization: Organization, actor: User,
         if row.organization_id == organization.pk:
             raise TransferRefused(_("This organization has the server already."))
         item = locking.item_to_change(row.item_id)
-        if refusal(item, at) or item.server_id is None:
+        offered = {name: getattr(row, name) for name in terms_of(subscription, at)}
+        if refusal(item, at) or item.server_id is None or offered != terms_of(subscription, at):
             raise TransferRefused(_("The server cannot be transferred at the moment. Ask whoever offered it."))
         try:
             accounts.fix_currency(organization=organization, currency=subscription.currency, at=at)
@@ -195,7 +210,9 @@ def _write_order(item: OrderItem, subscription: Subscription, actor: User, at: d
     order = Order.objects.create(
         **owned, placed_by=actor, currency=currency, total_minor=0, invoice=invoice, **delivered
     )
-    kept = {name: getattr(item, name) for name in ("region_id", "image_id", "options", "build", "is_stock_taken")}
+    kept = {name: getattr(item, name) for name in ("region_id", "image_id", "is_stock_taken")}
+    # Whose keys were put on it may no longer sign in when it is built anew.
+    kept |= {"options": {**item.options, "ssh_keys": []}, "build": handover.without_keys(item.build)}
     new = OrderItem.objects.create(
         **owned,
         **kept,

@@ -68,13 +68,14 @@ def offer(request: HttpRequest, pk: UUID) -> HttpResponse:
     server: Server = get_object_or_404(servers.servers_for(request.access, Action.SERVER_TRANSFER), pk=pk)  # type: ignore[attr-defined]
     item = locking.item_to_change(get_object_or_404(OrderItem, server=server.pk).pk)
     at = clock.now()
-    form = OfferForm(request.POST or None)
-    if request.method == "POST" and not ratelimit.consume(
-        request, app="orders", action="offer", config={"offer": TRIES}
-    ):
-        form.add_error("email", _("You have tried too many addresses. Wait a few minutes and try again."))
-    reason = transferring.refusal(item, at)
-    if form.is_valid() and not reason:
+    reason, form = transferring.refusal(item, at), OfferForm()
+    if request.method == "POST" and not reason:
+        # Before the address is looked up: else it would be told apart by what is said beside this.
+        if ratelimit.consume(request, app="orders", action="offer", config={"offer": TRIES}):
+            form = OfferForm(request.POST)
+        else:
+            messages.error(request, _("You have tried too many addresses. Wait a few minutes and try again."))
+    if form.is_valid():
         try:
             transferring.offer(item=item, recipient=form.recipient, actor=request.user, at=at)  # type: ignore[arg-type]
         except transferring.TransferRefused as error:

@@ -1,7 +1,7 @@
 """The waitlist: joining and leaving it, who is before whom, and what is reserved for whom."""
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Q, Subquery
@@ -31,12 +31,16 @@ def join(*, organization: Organization, plan: Plan, region: Region, actor: User,
     """
     with tenancy.as_worker(organization):
         limits.lock_keys([f"waitlist:{organization.pk}", f"waitlist:{actor.pk}"])
-        rows = WaitlistEntry.objects.filter(status__in=OPEN)
-        found = rows.filter(organization=organization, plan=plan, region=region).first()
+        found = WaitlistEntry.objects.filter(
+            status__in=OPEN, organization=organization, plan=plan, region=region
+        ).first()
         if found is not None:
             return found
         kind = "of_new_customer" if limits.is_new(organization) else "per_organization"
         most = site_settings.get(f"orders.max_unpaid_{kind}")
+        # What was reserved for them and not ordered counts for a day: else they would keep it from others for ever.
+        unused = Q(status=WaitlistStatus.EXPIRED, expires_at__gt=at - timedelta(days=1))
+        rows = WaitlistEntry.objects.filter(Q(status__in=OPEN) | unused)
         if rows.filter(Q(organization=organization) | Q(joined_by=actor)).count() >= most:
             text = ngettext(
                 "You can be on %(count)s waitlist at a time. Leave the other one first.",
@@ -172,9 +176,9 @@ def take_back(stock_taken: dict[UUID, bool], *, at: datetime) -> set[UUID]:
     return kept
 
 
-def not_offered(reservations: Sequence[Reservation]) -> list[Reservation]:
-    """Those of the reservations that nobody's place on the waitlist keeps."""
-    held = WaitlistEntry.objects.filter(reservation__in=reservations, status=WaitlistStatus.OFFERED)
+def not_of_waitlist(reservations: Sequence[Reservation]) -> list[Reservation]:
+    """Those that the waitlist did not make. What it made is kept, or is another order's by now: a second tab's."""
+    held = WaitlistEntry.objects.filter(reservation__in=reservations)
     with tenancy.as_worker(*reservations):
         kept = set(held.values_list("reservation_id", flat=True))
     return [row for row in reservations if row.pk not in kept]

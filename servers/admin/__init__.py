@@ -1,7 +1,14 @@
 """The admin of servers and of the infrastructure they run on."""
 
 from servers.admin.blueprints import BlueprintAdmin
-from servers.admin.capacity import AllocationAdmin, LocationAdmin, NodeAdmin, RegionAdmin, ReservationAdmin
+from servers.admin.capacity import (
+    AllocationAdmin,
+    LocationAdmin,
+    NodeAdmin,
+    RegionAdmin,
+    ReservationAdmin,
+    ServerMoveAdmin,
+)
 from servers.admin.eggs import EggAdmin, EggVariableAdmin, NestAdmin
 from servers.admin.history import (
     ListingAdmin,
@@ -44,6 +51,7 @@ __all__ = [
     "ServerAccessAdmin",
     "ServerAdmin",
     "ServerHoldAdmin",
+    "ServerMoveAdmin",
     "ServerVariableAdmin",
     "SyncRunAdmin",
     "UsageBucketAdmin",

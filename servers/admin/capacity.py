@@ -242,6 +242,16 @@ class AllocationAdmin(ReadOnlyAdmin):
     search_fields = ("ip", "alias", "=port")
 
 
+@admin.register(ServerMove)
+class ServerMoveAdmin(ReadOnlyAdmin):
+    """Servers that are to leave their nodes, and what is reserved for them elsewhere."""
+
+    list_display = ("server", "node", "asked_at", "moved_at", "canceled_at")
+    list_filter = ("node",)
+    list_select_related = ("server", "node")
+    search_fields = ("server__name", "=server__id")
+
+
 @admin.register(Reservation)
 class ReservationAdmin(ReadOnlyAdmin):
     """Capacity reserved at checkout, confirmed once paid, released at the end."""

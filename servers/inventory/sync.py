@@ -82,8 +82,9 @@ def sync(*, provider_id: UUID, at: datetime, kind: str = SyncKind.FULL) -> SyncR
             return _finish(run, SyncState.FAILED, began, error=type(error).__name__)
 
 
-def sync_all(*, at: datetime) -> list[SyncRun]:
-    """What was asked for and every active provider, one after another, except where another process syncs."""
+def sync_all(*, at: datetime, kind: str = SyncKind.FULL) -> list[SyncRun]:
+    """What was asked for and this type of every active provider, one after another, but not where another process
+    syncs."""
     runs = []
 
     def sync_one(wanted: tuple[UUID, str]) -> None:
@@ -95,7 +96,7 @@ def sync_all(*, at: datetime) -> list[SyncRun]:
 
     active = Provider.objects.filter(is_active=True).order_by("name").values_list("pk", flat=True)
     pending = SyncRun.objects.filter(state=SyncState.PENDING).order_by("pk").values_list("provider_id", "kind")
-    wanted = dict.fromkeys([*pending, *((pk, str(SyncKind.FULL)) for pk in active)])
+    wanted = dict.fromkeys([*pending, *((pk, str(kind)) for pk in active)])
     work.run_each(list(wanted), sync_one, name="sync")
     return runs
 

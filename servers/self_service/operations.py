@@ -310,7 +310,8 @@ def _settle(
                 at=at,
             )
         changed = [(listing, "") for listing in kind.changes]
-        call = Call(server.identifier, operation.target, operation.arguments, operation.content, server.pk, result)
+        entered = {name: value for name, value in operation.arguments.items() if name != "before"}
+        call = Call(server.identifier, operation.target, entered, operation.content, server.pk, result)
         if kind.changes_in:
             changed += kind.changes_in(call)
         may_be_done = outcome == OperationOutcome.NO_ANSWER and not kind.is_repeatable and kind.makes is None

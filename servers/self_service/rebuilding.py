@@ -43,7 +43,9 @@ def options_of(server: Server, driver: object, user: User) -> RebuildOptions:
     """What the user may choose for the server. Keys that others put on it stay offered, so that they can be kept."""
     with tenancy.as_worker(server):
         row = Server.objects.select_related("blueprint__provider").get(pk=server.pk)
-        offered = BlueprintImage.objects.filter(blueprint=row.blueprint, image__is_active=True)
+        offered = BlueprintImage.objects.filter(
+            blueprint=row.blueprint, image__is_active=True, image__plans=row.plan_id
+        )
         offered = offered.select_related("image").order_by("image__position", "pk")
         named = {each.ref: str(each.image) for each in offered}
         own = list(SshKey.objects.filter(user_id=user.pk))

@@ -51,6 +51,7 @@ class Rows:
         self.organizations: list[Organization] = [user.owned_organizations.get() for user in self.users]
         for user in self.users[1:]:
             Membership.objects.create(organization=self.organizations[0], user=user)
+        for user in self.users:
             SshKey.objects.create(user=user, name="laptop", public_key="ssh-rsa AAAA", fingerprint="SHA256:x")
         kind = ContentType.objects.get_for_model(User)
         self.each(LogEntry, user=self.user, content_type=kind, object_id="1", object_repr="x", action_flag=CHANGE)

@@ -100,6 +100,7 @@ def make_gallery(sandbox: Sandbox) -> Gallery:
     newcomer = make_customer("grace@example.test")
     saver = make_customer("mary@example.test", first_name="Mary", last_name="Somerville")
     allow_unpaid_orders()
+    site_settings.set_value("orders.reservation_minutes", 1380)  # all pages are looked at before an order is canceled
     site_settings.set_value("shop.support_email", "help@nodebyte.example")
     clock = Clock(sandbox)
     hourly = Plan.objects.get(code="mc-4gb")

@@ -30,20 +30,6 @@ WORK = {
 }
 # Each of these rows is refused.
 CHECKS: dict[str, dict[str, list[Row]]] = {
-    "accounts_sshkey": {
-        "accounts_ssh_key_is_one_line": [
-            {"public_key": "ssh-rsa AAAA\nssh-rsa BBBB"},
-            {"public_key": "no-pty ssh-rsa AA"},
-        ]
-    },
-    "orders_waitlistentry": {
-        "orders_waitlist_with_reservation_iff_offered": [
-            {"status": "waiting", "offered_at": NOW},
-            {"status": "offered", "offered_at": NOW, "expires_at": NOW},
-            {"status": "ordered", "reservation_id": ONE},
-        ]
-    },
-    "servers_servermove": {"servers_move_ends_once": [{"moved_at": NOW, "canceled_at": NOW}]},
     "accounts_organization": {
         "accounts_organization_country_iso": [{"country": "de"}, {"country": "D"}],
         "accounts_organization_currency_iso": [{"currency": "usd"}, {"currency": "US"}],
@@ -412,23 +398,6 @@ for name, rows in WORK.items():
 
 # The second of two such rows is refused.
 ONCE: dict[str, dict[str, Row]] = {
-    "accounts_sshkey": {
-        "accounts_ssh_key_once": {"user_id": ONE, "fingerprint": "x", "public_key": "ssh-rsa AAAA"},
-    },
-    "orders_waitlistentry": {
-        "orders_waitlist_once": {"organization_id": ONE, "plan_id": ONE, "region_id": ONE, "status": "waiting"},
-        "orders_waitlistentry_reservation_id_key": {
-            "reservation_id": ONE,
-            "status": "offered",
-            "offered_at": NOW,
-            "expires_at": NOW,
-            "plan_id": ANY,
-        },
-    },
-    "servers_servermove": {
-        "servers_move_one_open": {"server_id": ONE},
-        "servers_servermove_reservation_id_key": {"reservation_id": ONE, "server_id": ANY},
-    },
     "accounts_membership": {"accounts_membership_once": {"organization_id": ONE, "user_id": ONE}},
     "accounts_organization": {"accounts_one_personal_organization": {"owner_id": ONE, "is_personal": True}},
     "accounts_user": {

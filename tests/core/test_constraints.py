@@ -27,13 +27,13 @@ from billing.models import (
 )
 from core import schema, tenancy
 from orders.models import Order, Referral, WaitlistEntry
-from tests.core import hytale_constraints
+from tests.core import more_constraints
 from tests.core.constraints import ANY, CHECKS, LATER, NOW, ONCE, ONE, TWO, Row
 from tests.isolation.tables import COLUMNS, FILLERS, NUMBER
 
 pytestmark = pytest.mark.django_db
-CHECKS |= hytale_constraints.CHECKS
-ONCE |= hytale_constraints.ONCE
+CHECKS |= more_constraints.CHECKS
+ONCE |= more_constraints.ONCE
 type Table = type[models.Model]
 POSITIVE = (PositiveIntegerField, PositiveSmallIntegerField, PositiveBigIntegerField)
 # A unique key that contains another one only serves the foreign keys that reference it.

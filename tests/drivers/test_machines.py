@@ -172,6 +172,7 @@ def make_machine(request: pytest.FixtureRequest, kind: str) -> Machine:
     blueprint = make_blueprint(provider, plan, **maker.parts, image=maker.images[0])
     for number, ref in enumerate(maker.images if kind != "docker" else ()):
         image = Image.objects.create(code=f"image-{number}", name=f"Image {number}")
+        image.plans.add(plan)
         BlueprintImage.objects.create(blueprint=blueprint, image=image, ref=ref)
     owner = make_user()
     options: dict[str, Any] = {"databases": 0, "backups": 0, "owner": owner}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -149,6 +150,28 @@ def test_an_order_that_fails_leaves_the_reservation(line: list[Shop], monkeypatc
         place_order(line[0])
 
     assert statuses(first) == [WaitlistStatus.OFFERED]
+    assert Reservation.objects.get().state == ReservationState.RESERVED
+
+
+def test_a_second_tab_that_comes_too_late_leaves_the_first_ones_reservation(
+    line: list[Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = join(line[0])
+    bring_back(line[0])
+    offering.advance(at=timezone.now())
+    reserve_items = placement.reserve_items
+
+    def before_the_other_tab(*args: Any) -> Any:
+        reserved = reserve_items(*args)
+        monkeypatch.setattr(placement, "reserve_items", reserve_items)
+        place_order(line[0])
+        return reserved
+
+    monkeypatch.setattr(placement, "reserve_items", before_the_other_tab)
+    with pytest.raises(placement.ItemOutOfStock):
+        place_order(line[0])
+
+    assert OrderItem.objects.get().reservation_id == entry.reload().reservation_id
     assert Reservation.objects.get().state == ReservationState.RESERVED
 
 

@@ -1,4 +1,4 @@
-"""Mirror providers' locations, nodes, ports, nests and eggs."""
+"""Mirror what providers have: locations, nodes, ports, servers, nests, eggs and users."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ class Command(BaseCommand):
     help = "Mirror the inventory of every active provider, or of one."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """--provider selects one by name, of which --type may select what is read."""
+        """--provider selects one by name; --type selects what is read."""
         parser.add_argument("--provider", metavar="NAME")
         parser.add_argument("--type", choices=SyncKind.values, default=SyncKind.FULL)
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
             except inventory.SyncBusy:
                 raise CommandError(f"{name} is being synced already") from None
         else:
-            runs = inventory.sync_all(at=at)
+            runs = inventory.sync_all(at=at, kind=options["type"])
         for run in runs:
             took = (run.finished_at - run.started_at).total_seconds() if run.finished_at and run.started_at else 0
             self.stdout.write(f"{run.provider.name}: {run.state} in {took:.1f} s {run.error}".rstrip())
