@@ -109,7 +109,7 @@ def merged_environment(
 
 
 def new_root_password() -> str:
-    """A password for root: letters of both cases and digits."""
+    """A password for root, in upper and lower case and with digits."""
     return f"Nb1{secrets.token_hex(SECRET_LENGTH // 2)}"
 
 

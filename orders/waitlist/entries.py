@@ -117,7 +117,7 @@ def reserved_for(
 ) -> Reservation | None:
     """What the waitlist reserved for the organization, kept until `expires_at` at least; None where it does not suit.
 
-    It suits where it is of the size with these add-ons, has the image, and is none of the `others`.
+    It fits where it is of the size with these add-ons, has the image, and is none of the `others`.
     """
     size = server_limits(plan, addons).size
     fits = Reservation.objects.filter(

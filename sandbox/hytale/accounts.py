@@ -74,8 +74,8 @@ class Accounts:
 
     def begin_device(self) -> JsonObject:
         """A device code that waits for a person."""
-        code, letters = f"dc_{secrets.token_hex(8)}", "BCDFGHJKLMNPQRSTVWXZ"
-        user_code = "".join(secrets.choice(letters) for _ in range(4)) + f"-{secrets.randbelow(9000) + 1000}"
+        code, consonants = f"dc_{secrets.token_hex(8)}", "BCDFGHJKLMNPQRSTVWXZ"
+        user_code = "".join(secrets.choice(consonants) for _ in range(4)) + f"-{secrets.randbelow(9000) + 1000}"
         ends_at = self.clock.now() + self.settings["code_seconds"]
         self.codes[code] = {"user_code": user_code, "state": "pending", "account": "host", "ends_at": ends_at}
         return {"device_code": code, "user_code": user_code, "expires_in": int(self.settings["code_seconds"])}

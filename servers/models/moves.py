@@ -1,4 +1,4 @@
-"""Moves of servers to other nodes, as staff plan them who drain a node."""
+"""Servers that are to leave their nodes, as staff plan them who drain a node."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _

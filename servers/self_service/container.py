@@ -61,7 +61,7 @@ class ContainerForm(forms.Form):
             if not line.strip():
                 continue
             if not is_set or not VARIABLE.fullmatch(name):
-                text = _("Line %(number)s: enter a name of letters, digits and underscores, then = and its value.")
+                text = _("Line %(number)s: enter a name of A to Z, digits and underscores, then = and its value.")
                 raise forms.ValidationError(str(text) % {"number": number})
             if name in variables:
                 raise forms.ValidationError(_("%(name)s is there twice.") % {"name": name})

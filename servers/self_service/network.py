@@ -46,7 +46,7 @@ class NameForm(forms.Form):
     )
 
     def clean_name(self) -> str:
-        """In small letters, without a period at its end. Raises ValidationError for what is no name of a host."""
+        """In lower case, without a period at its end. Raises ValidationError for what is no name of a host."""
         name: str = self.cleaned_data["name"].lower().removesuffix(".")
         if name and not HOST_NAME.fullmatch(name):
             raise forms.ValidationError(_("Enter a whole name, such as host.example.com."))
