@@ -157,7 +157,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         try:
             return send(self, request, *args, **options | ({"timeout": (5, TIMEOUT_SECONDS)} if is_ours else {}))
         except requests.ReadTimeout:
-            time.sleep(2 * TIMEOUT_SECONDS)  # of the story's clock it was half a minute, so it is carried out by now
+            time.sleep(1.3 * TIMEOUT_SECONDS)  # of the story's clock it was half a minute, so it is carried out by now
             raise
 
     monkeypatch.setattr(HTTPAdapter, "send", send_soon)

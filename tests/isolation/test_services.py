@@ -36,7 +36,6 @@ ZERO = Money(0, "USD")
 OF_THE_SHOP = {
     "billing.gateway_accounts.accounts_for",
     "orders.storefront.published.public_version",
-    "orders.transfers.views.OfferForm.clean_email",
     "orders.waitlist.entries.positions",
     "orders.waitlist.entries.taken_up",
     "servers.capacity.availability.availability",
