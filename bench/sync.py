@@ -33,9 +33,10 @@ MERGES = {
             IS DISTINCT FROM ROW(s.name, s.memory_mib, s.disk_mib, s.cpu_percent, s.account_ref, s.is_suspended,
                 s.allocation_refs, md5(s.node_ref)::uuid) THEN UPDATE SET name = s.name
         WHEN NOT MATCHED THEN INSERT (id, provider_id, ref, key, name, node_id, account_ref, memory_mib, disk_mib,
-                cpu_percent, is_suspended, allocation_refs, is_present)
+                cpu_percent, is_suspended, allocation_refs, is_present, identifier, build_ref)
             VALUES (uuidv7(), md5('provider')::uuid, s.ref, '', s.name, md5(s.node_ref)::uuid, s.account_ref,
-                s.memory_mib, s.disk_mib, s.cpu_percent, s.is_suspended, s.allocation_refs, true)""",
+                s.memory_mib, s.disk_mib, s.cpu_percent, s.is_suspended, s.allocation_refs, true,
+                '', '')""",
     "port": """MERGE INTO bare_port AS t USING stage_port AS s ON t.node_id = md5(s.node_ref)::uuid AND t.ref = s.ref
         WHEN MATCHED AND ROW(t.ip, t.alias, t.port, t.is_taken_elsewhere)
             IS DISTINCT FROM ROW(s.ip, s.alias, s.port, s.is_taken) THEN UPDATE SET ip = s.ip
