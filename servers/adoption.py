@@ -19,8 +19,6 @@ from servers.capacity import Size
 from servers.convergence import provisioning_log
 from servers.convergence.scheduling import request_convergence
 from servers.models import (
-    DriftFinding,
-    DriftKind,
     HoldKind,
     Node,
     PanelAccount,
@@ -124,8 +122,7 @@ def adopt_server(
         _link_account(row, owner)
         RemoteServerSeen.objects.filter(pk=row.pk).update(server=server)
         inventory.recount(node)
-        findings = DriftFinding.objects.filter(provider=row.provider_id, subject_ref=row.ref, closed_at=None)
-        findings.filter(kind__in=[DriftKind.ORPHAN, DriftKind.UNLIMITED]).update(closed_at=at)
+        inventory.close_foreign_findings(row.provider_id, row.ref, at=at)
         new = {"provider": str(row.provider_id), "ref": row.ref, "plan": fit.plan.code, "name": server.name}
         audit.record(action="server.adopt", entity=server, actor=actor, new=new, at=at)
         request_convergence(server_ids=[server.pk], at=at)

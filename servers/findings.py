@@ -133,7 +133,6 @@ def settle_deletion(task: RemoteDeletion, *, at: datetime) -> None:
             node = Node.objects.select_for_update(no_key=True).get(pk=task.node_id)
             RemoteServerSeen.objects.filter(provider=task.provider_id, ref=task.ref).update(is_present=False)
             inventory.recount(node)
-        findings = DriftFinding.objects.filter(provider=task.provider_id, subject_ref=task.ref, closed_at=None)
-        findings.filter(kind__in=[DriftKind.ORPHAN, DriftKind.UNLIMITED]).update(closed_at=at)
+        inventory.close_foreign_findings(task.provider_id, task.ref, at=at)
         new = {"provider": str(task.provider_id), "ref": task.ref, "name": task.name}
         audit.record(action="drift.deleted", entity=task, actor=task.requested_by, new=new, at=at)

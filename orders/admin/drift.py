@@ -1,6 +1,7 @@
 """What syncs saw at providers and what differs from our rows, with all that staff can do about it."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from django import forms
@@ -131,17 +132,11 @@ ACTIONS = (
         icon="build",
         is_bulk=True,
     ),
-    StaffAction(
-        name="adopt",
-        label=ADOPT.label,
-        run=adopt,
-        permissions=ADOPT.permissions,
-        form=AdoptForm,
-        description=ADOPT.description,
+    replace(
+        ADOPT,
         is_available=lambda finding: (
             finding.kind == DriftKind.ORPHAN and finding.closed_at is None and is_adoptable(finding)
         ),
-        icon=ADOPT.icon,
     ),
     StaffAction(
         name="delete_there",

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import connection
 
 from servers.eggs import rules
-from servers.models import DriftKind, EggVariable
+from servers.models import DriftFinding, DriftKind, EggVariable
 
 STAGE = "sync_findings"
 OF_SERVERS = (
@@ -157,6 +157,12 @@ def record_findings(provider_id: UUID, lists: list[str], *, read_from: datetime,
             "SELECT count(*) FROM servers_driftfinding WHERE provider_id = %s AND closed_at IS NULL", [provider_id]
         )
         return int(cursor.fetchone()[0])
+
+
+def close_foreign_findings(provider_id: UUID, ref: str, *, at: datetime) -> None:
+    """The server became ours, or is gone there: nobody has to decide about it."""
+    found = DriftFinding.objects.filter(provider=provider_id, subject_ref=ref, closed_at=None)
+    found.filter(kind__in=[DriftKind.ORPHAN, DriftKind.UNLIMITED]).update(closed_at=at)
 
 
 def _stage_refused_defaults(provider_id: UUID) -> None:
