@@ -22,7 +22,7 @@ from catalog.models import PlanPrice, Term
 from core import site_settings, tenancy
 from core.money import Money
 from orders import transitions
-from orders.models import Order, OrderItem, OrderStatus
+from orders.models import Order, OrderItem
 from servers.adoption import NotAdoptable, adopt_server
 from servers.models import Region, RemoteServerSeen, Server
 from servers.plan_fits import PlanFit
@@ -57,7 +57,7 @@ def start_of(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
 
-def end_of_month(today: date) -> date:
+def first_of_next_month(today: date) -> date:
     """The first day of the next month: what was paid elsewhere usually ends then."""
     return (today.replace(day=1) + timedelta(days=32)).replace(day=1)
 
@@ -105,18 +105,7 @@ def _write_order(
     server: Server, sale: Sale, subscription: Subscription, *, invoice: Invoice, actor: User | None, at: datetime
 ) -> Order:
     """The delivered order, by which the shop knows what the subscription is for."""
-    order = Order.objects.create(
-        organization=sale.organization,
-        placed_by=sale.owner,
-        status=OrderStatus.ACTIVE,
-        currency=sale.price.currency,
-        total_minor=0,
-        invoice=invoice,
-        placed_at=at,
-        expires_at=at,
-        paid_at=at,
-        active_at=at,
-    )
+    order = transitions.write_delivered(invoice=invoice, placed_by=sale.owner, at=at)
     OrderItem.objects.create(
         order=order,
         organization=sale.organization,
@@ -129,6 +118,5 @@ def _write_order(
         subscription=subscription,
         server=server,
     )
-    order.refresh_from_db(fields=["number"])
     transitions.record_changes([order], old={order.pk: ""}, reason="adopted from its provider", actor=actor, at=at)
     return order

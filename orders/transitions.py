@@ -5,7 +5,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from accounts.models import User
 from billing import invoicing
+from billing.models import Invoice
 from core import audit
 from orders import events
 from orders.models import Order, OrderStatus, OrderStatusChange
@@ -38,6 +40,21 @@ def transition(
     Order.objects.filter(pk__in=old).update(status=status, **fields)
     record_changes(orders, old=old, reason=reason, actor=actor, at=at)
     events.orders_status_changed.send(Order, order_ids=list(old), status=status, reason=reason, at=at)
+
+
+def write_delivered(*, invoice: Invoice, placed_by: User, at: datetime) -> Order:
+    """An order over nothing of a server that runs already; the caller adds its item, and then its history."""
+    order = Order.objects.create(
+        organization_id=invoice.organization_id,
+        placed_by=placed_by,
+        currency=invoice.currency,
+        total_minor=0,
+        invoice=invoice,
+        status=OrderStatus.ACTIVE,
+        **dict.fromkeys(("placed_at", "expires_at", "paid_at", "active_at"), at),
+    )
+    order.refresh_from_db(fields=["number"])
+    return order
 
 
 def record_changes(

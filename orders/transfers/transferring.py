@@ -24,7 +24,7 @@ from core.money import Money, Rate
 from orders import events, transitions
 from orders.changes import locking, quoting
 from orders.changes.models import OPEN, PlanChange
-from orders.models import Order, OrderItem, OrderItemAddon, OrderStatus, WaitlistEntry
+from orders.models import Order, OrderItem, OrderItemAddon, WaitlistEntry
 from orders.transfers.models import ServerTransfer, TransferStatus
 from servers import handover
 from servers import services as servers
@@ -206,10 +206,7 @@ def _write_order(item: OrderItem, subscription: Subscription, actor: User, at: d
         for row in sorted(rows, key=lambda row: row.position)
     ]
     invoice = invoicing.draft_invoice(**owned, currency=currency, lines=lines, at=at)
-    delivered = {"status": OrderStatus.ACTIVE, "placed_at": at, "expires_at": at, "paid_at": at, "active_at": at}
-    order = Order.objects.create(
-        **owned, placed_by=actor, currency=currency, total_minor=0, invoice=invoice, **delivered
-    )
+    order = transitions.write_delivered(invoice=invoice, placed_by=actor, at=at)
     kept = {name: getattr(item, name) for name in ("region_id", "image_id", "is_stock_taken")}
     # Whose keys were put on it may no longer sign in when it is built anew.
     kept |= {"options": {**item.options, "ssh_keys": []}, "build": handover.without_keys(item.build)}
@@ -228,6 +225,5 @@ def _write_order(item: OrderItem, subscription: Subscription, actor: User, at: d
         for row in rows
         if row.addon_price
     )
-    order.refresh_from_db(fields=["number"])
     transitions.record_changes([order], old={order.pk: ""}, reason="transferred", actor=actor, at=at)
     return order
