@@ -35,18 +35,9 @@ def is_adoptable(row: DriftFinding | RemoteServerSeen) -> bool:
     return seen is not None and not adoption_problem(seen)
 
 
-class AdoptForm(ActionForm):
-    """Whose server it becomes, as which plan and from when on it is billed."""
+class BilledForm(ActionForm):
+    """How servers that were there before are billed, and from when on."""
 
-    organization = forms.CharField(
-        label=gettext_lazy("Organization"),
-        max_length=191,
-        widget=UnfoldAdminTextInputWidget,
-        help_text=gettext_lazy("Its slug, its ID, or the email address of its owner."),
-    )
-    plan = forms.ModelChoiceField(
-        label=gettext_lazy("Plan"), queryset=Plan.objects.none(), widget=UnfoldAdminSelectWidget
-    )
     term = forms.ChoiceField(
         label=gettext_lazy("Billing cycle"),
         choices=[(term.value, term.label) for term in adoption.TERMS],
@@ -59,10 +50,36 @@ class AdoptForm(ActionForm):
         help_text=gettext_lazy("The first day of the first period that we bill. Until then it is paid elsewhere."),
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["billed_from"].initial = adoption.first_of_next_month(clock.now().date())
+
+    def clean_billed_from(self) -> date:
+        """A later day than today."""
+        day: date = self.cleaned_data["billed_from"]
+        if day <= clock.now().date():
+            raise forms.ValidationError(_("Enter a day after today."))
+        return day
+
+
+class AdoptForm(BilledForm):
+    """Whose server it becomes, as which plan and from when on it is billed."""
+
+    field_order = ("organization", "plan", "term", "billed_from")
+
+    organization = forms.CharField(
+        label=gettext_lazy("Organization"),
+        max_length=191,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=gettext_lazy("Its slug, its ID, or the email address of its owner."),
+    )
+    plan = forms.ModelChoiceField(
+        label=gettext_lazy("Plan"), queryset=Plan.objects.none(), widget=UnfoldAdminSelectWidget
+    )
+
     def __init__(self, *args: Any, row: DriftFinding | RemoteServerSeen, **kwargs: Any) -> None:
         super().__init__(*args, row=row, **kwargs)
         self.seen = seen_of(row)
-        today = clock.now().date()
         self.fits = PlanFits("")
         if self.seen is not None:
             currency = str(site_settings.get("shop.currency"))
@@ -74,7 +91,6 @@ class AdoptForm(ActionForm):
             plan.initial = best.plan.pk if best else None
             has = f"{formats.size(self.seen.memory_mib)}, {formats.size(self.seen.disk_mib)}"
             plan.help_text = _("It has %(size)s, and keeps that. Databases and backups are the plan's.") % {"size": has}
-        self.fields["billed_from"].initial = adoption.end_of_month(today)
 
     @property
     def consequences(self) -> list[str]:  # type: ignore[override]
@@ -94,13 +110,6 @@ class AdoptForm(ActionForm):
         if len(found) != 1:
             raise forms.ValidationError(_("No organization has this slug, ID or owner."))
         return found[0]
-
-    def clean_billed_from(self) -> date:
-        """A later day than today."""
-        day: date = self.cleaned_data["billed_from"]
-        if day <= clock.now().date():
-            raise forms.ValidationError(_("Enter a day after today."))
-        return day
 
 
 def adopt(row: DriftFinding | RemoteServerSeen, context: ActionContext) -> str:

@@ -1,6 +1,5 @@
 """Imports of servers as staff see them: a check that does nothing, row by row, and then the import itself."""
 
-from datetime import date
 from typing import Any, ClassVar
 
 from django import forms
@@ -9,13 +8,10 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminSingleDateWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
-from catalog.models import Term
-from core import clock
 from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReadOnlyInline, StaffAction, WorkItemAdmin
-from core.admin_base.actions import ActionForm
-from orders import adoption
+from orders.admin.adoption import BilledForm
 from orders.imports import importing
 from orders.imports.mapping import MappingError, parse_mapping
 from orders.models import ImportOutcome, ImportRow, ImportState, ImportTask, ServerImport
@@ -24,22 +20,13 @@ from servers.models import Provider
 PERMISSIONS = ("servers.add_server", "orders.add_order")
 
 
-class CheckForm(ActionForm):
+class CheckForm(BilledForm):
     """Which provider, and what staff say of single servers."""
+
+    field_order = ("provider", "term", "billed_from", "mapping")
 
     provider = forms.ModelChoiceField(
         label=gettext_lazy("Provider"), queryset=Provider.objects.order_by("name"), widget=UnfoldAdminSelectWidget
-    )
-    term = forms.ChoiceField(
-        label=gettext_lazy("Billing cycle"),
-        choices=[(term.value, term.label) for term in adoption.TERMS],
-        initial=Term.MONTHLY,
-        widget=UnfoldAdminSelectWidget,
-    )
-    billed_from = forms.DateField(
-        label=gettext_lazy("Billed from"),
-        widget=UnfoldAdminSingleDateWidget,
-        help_text=gettext_lazy("Of those for which the mapping names no day. Until then they are paid elsewhere."),
     )
     mapping = forms.CharField(
         label=gettext_lazy("Mapping"),
@@ -54,14 +41,9 @@ class CheckForm(ActionForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["billed_from"].initial = adoption.end_of_month(clock.now().date())
-
-    def clean_billed_from(self) -> date:
-        """A later day than today."""
-        day: date = self.cleaned_data["billed_from"]
-        if day <= clock.now().date():
-            raise forms.ValidationError(_("Enter a day after today."))
-        return day
+        self.fields["billed_from"].help_text = _(
+            "Of those for which the mapping names no day. Until then they are paid elsewhere."
+        )
 
     def clean_mapping(self) -> list[dict[str, str]]:
         """See `parse_mapping`."""

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from catalog.models import Term
 from core import clock
-from orders.adoption import TERMS, end_of_month
+from orders.adoption import TERMS, first_of_next_month
 from orders.imports import importing
 from orders.imports.mapping import MappingError, parse_mapping
 from orders.imports.models import ImportOutcome, ImportState
@@ -38,7 +38,7 @@ class Command(BaseCommand):
             mapping = parse_mapping(options["mapping"].read_text("utf-8")) if options["mapping"] else []
         except (MappingError, OSError, UnicodeDecodeError) as error:
             raise CommandError(str(error)) from error
-        billed_from = options["billed_from"] or end_of_month(at.date())
+        billed_from = options["billed_from"] or first_of_next_month(at.date())
         server_import = importing.request_check(
             provider=provider, mapping=mapping, term=options["term"], billed_from=billed_from, actor=None, at=at
         )
