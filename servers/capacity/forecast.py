@@ -22,14 +22,14 @@ KINDS = ("memory", "disk", "servers")
 
 
 @dataclass(frozen=True)
-class Growth:
+class Trend:
     """What is free, and what was taken in so many days; MiB, or a number of servers."""
 
     free: int = 0
     taken: int = 0
 
-    def __add__(self, other: "Growth") -> "Growth":
-        return Growth(self.free + other.free, self.taken + other.taken)
+    def __add__(self, other: "Trend") -> "Trend":
+        return Trend(self.free + other.free, self.taken + other.taken)
 
     def days_left(self) -> int | None:
         """In how many whole days nothing is free; None where it does not grow, or not within ten years."""
@@ -44,7 +44,7 @@ class Forecast:
     """When the place is full, and of what (`memory`, `disk`, `servers`); None where it does not fill up."""
 
     place: Node | Region
-    growth: dict[str, Growth] = field(default_factory=dict)
+    growth: dict[str, Trend] = field(default_factory=dict)
     today: date = date.min
 
     @property
@@ -70,7 +70,7 @@ def forecasts(*, at: datetime) -> tuple[list[Forecast], list[Forecast]]:
     A region with an elastic node without a limit is never full; one with a limit does not count.
     """
     taken = _net(at)
-    regions: dict[Region, dict[str, Growth]] = defaultdict(dict)
+    regions: dict[Region, dict[str, Trend]] = defaultdict(dict)
     endless: set[Region] = set()
     of_nodes = []
     for node in placeable(Node.objects.select_related("location__region")):
@@ -82,7 +82,7 @@ def forecasts(*, at: datetime) -> tuple[list[Forecast], list[Forecast]]:
         if node.is_elastic and node.max_servers is None:  # it takes any number of any size
             endless.add(region)
         for kind in ("memory", "disk") if not node.is_elastic else ():
-            regions[region][kind] = regions[region].get(kind, Growth()) + growth[kind]
+            regions[region][kind] = regions[region].get(kind, Trend()) + growth[kind]
     of_regions = [Forecast(region, growth, at.date()) for region, growth in regions.items() if region not in endless]
     return by_day(of_regions), by_day(of_nodes)
 
@@ -92,14 +92,14 @@ def by_day(found: list[Forecast]) -> list[Forecast]:
     return sorted(found, key=lambda each: (each.full_on or date.max, str(each.place)))
 
 
-def growth_of(node: Node, taken: dict[str, int]) -> dict[str, Growth]:
+def growth_of(node: Node, taken: dict[str, int]) -> dict[str, Trend]:
     """By what can run out of the node."""
     found = {}
     if not node.is_elastic:
-        found["memory"] = Growth(node.memory_sellable_mib - node.memory_reserved_mib, taken["memory"])
-        found["disk"] = Growth(node.disk_sellable_mib - node.disk_reserved_mib, taken["disk"])
+        found["memory"] = Trend(node.memory_sellable_mib - node.memory_reserved_mib, taken["memory"])
+        found["disk"] = Trend(node.disk_sellable_mib - node.disk_reserved_mib, taken["disk"])
     if node.max_servers is not None:
-        found["servers"] = Growth(node.max_servers - node.servers_reserved, taken["servers"])
+        found["servers"] = Trend(node.max_servers - node.servers_reserved, taken["servers"])
     return found
 
 

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from servers.capacity import Size
-from servers.capacity.forecast import LONGEST, Growth, forecasts
+from servers.capacity.forecast import LONGEST, Trend, forecasts
 from servers.models import Node, ProvisioningStep, Reservation, Server, Step
 from tests.servers.builders import (
     AT,
@@ -56,9 +56,9 @@ def test_what_does_not_grow_has_no_date(node: Node) -> None:
     reserve(node, days_ago=4)
 
     assert [each.full_on for each in forecasts(at=AT)[1]] == [None]
-    assert Growth(free=LONGEST + 1, taken=30).days_left() is None
-    assert Growth(free=LONGEST, taken=30).days_left() == LONGEST
-    assert (Growth(free=5, taken=0).days_left(), Growth(free=0, taken=0).days_left()) == (None, 0)
+    assert Trend(free=LONGEST + 1, taken=30).days_left() is None
+    assert Trend(free=LONGEST, taken=30).days_left() == LONGEST
+    assert (Trend(free=5, taken=0).days_left(), Trend(free=0, taken=0).days_left()) == (None, 0)
 
 
 def test_what_was_taken_over_is_no_growth(node: Node) -> None:
