@@ -18,10 +18,21 @@ from nodebyte.seeding import users
 from sandbox.docker.hosts import IMAGE
 from servers import capacity, inventory, services
 from servers.capacity import Size
-from servers.models import Blueprint, Build, Location, Provider, ProvisioningTask, Region, Server, ServerStatus
+from servers.models import (
+    Blueprint,
+    Build,
+    Location,
+    Placement,
+    Provider,
+    ProvisioningTask,
+    Region,
+    Server,
+    ServerStatus,
+)
 
 WORKERS, CALL_SECONDS = 8, 0.2
-# A lane lets three workers at one provider and two at one node, so that a slow one never has them all.
+# A lane lets three workers at one provider and two at one node, so that a slow one never has them all. Servers that are
+# packed onto one node would leave two of eight workers without work.
 PROVIDERS, NODES, SERVERS = 3, 2, 96
 SIZE = Size(memory_mib=64, disk_mib=64, cpu_percent=10, ports=1)
 IDLE_SECONDS = 0.02
@@ -76,7 +87,10 @@ def make_blueprint(environment: Environment, number: int) -> Blueprint:
         for node in range(NODES)
     ]
     provider = Provider.objects.create(
-        kind="docker", name=f"Bench {number}", configuration={"hosts": hosts, "images": [IMAGE]}
+        kind="docker",
+        name=f"Bench {number}",
+        placement=Placement.SPREAD,
+        configuration={"hosts": hosts, "images": [IMAGE]},
     )
     assert inventory.sync(provider_id=provider.pk, at=timezone.now()).error == ""
     region = Region.objects.create(code=f"bench-{number}", city="Bench")
