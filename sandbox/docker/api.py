@@ -135,6 +135,7 @@ class Api:
         return JSONResponse(
             {
                 "read": moment(call.now),
+                "preread": NEVER if is_single else moment(call.now - 1),
                 "cpu_stats": counters(call.now, row["started_at"], cpus),
                 "precpu_stats": {"cpu_usage": {}} if is_single else counters(call.now - 1, row["started_at"], cpus),
                 "memory_stats": memory,

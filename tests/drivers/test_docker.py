@@ -377,7 +377,7 @@ def test_a_start_that_failed_leaves_a_container_that_can_be_started(docker: Dock
     assert states == [PowerState.OFF, PowerState.RUNNING]
 
 
-def test_the_share_of_the_cpu_is_what_it_used_since_the_last_look(docker: Docker) -> None:
+def test_the_share_of_the_cpu_is_what_it_used_since_the_last_look_or_its_start(docker: Docker) -> None:
     remote = docker.driver.create(docker.spec())
     assert docker.sandbox is not None
     docker.sandbox.advance(60)
@@ -388,7 +388,22 @@ def test_the_share_of_the_cpu_is_what_it_used_since_the_last_look(docker: Docker
         assert 20 <= look.cpu_percent <= 30
         assert (look.memory_mib, look.received_bytes, look.uptime_seconds >= 60) == (32, 1000, True)
     asked = docker.sandbox.requests("docker", "GET */stats")
-    assert [request["query"] for request in asked] == ["stream=False&one-shot=False", "stream=False&one-shot=True"]
+    assert [request["query"] for request in asked] == ["stream=False&one-shot=True"] * 2
+
+
+def test_of_a_container_that_was_not_looked_at_lately_the_engine_takes_two_samples(docker: Docker) -> None:
+    assert docker.sandbox is not None
+    docker.sandbox.set_clock(docker.sandbox.now() - 3600)
+    remote = docker.driver.create(docker.spec())
+    docker.sandbox.set_clock(None)
+
+    looks = [docker.driver.usage(remote.identifier) for _ in range(2)]
+    docker.driver.send_power_action(remote.identifier, PowerAction.RESTART)
+    looks.append(docker.driver.usage(remote.identifier))
+
+    assert [20 <= look.cpu_percent <= 30 for look in looks] == [True, True, True]
+    asked = docker.sandbox.requests("docker", "GET */stats")
+    assert [request["query"][-5:] for request in asked] == ["=True", "False", "=True", "=True"]
 
 
 @pytest.mark.parametrize(("newest", "oldest", "spoken"), [("1.41", "1.12", "v1.41"), ("1.52", "1.44", "v1.45")])
