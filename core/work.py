@@ -16,7 +16,7 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from core import leases, outside, queue, site_settings
-from core.models import UNTRIED, WorkItem, WorkState
+from core.models import UNTRIED, WorkItem, WorkState, first_due
 
 log = logging.getLogger(__name__)
 FIRST_DELAY = timedelta(seconds=2)
@@ -74,9 +74,10 @@ def run_due(
 
     Each item's now is what the database's clock says when it is claimed, or `at` where time is passed in.
     """
-    count = 0
-    for model in models or registered():
-        left = limit
+    count, waiting = 0, list(models or registered())
+    while waiting and (place := first_due(waiting, at=at)) is not None:
+        model, left = waiting[place], limit
+        del waiting[: place + 1]
         while left and (items := model.claim(limit=1, at=at)):
             if model in _batch_handlers and items[0].attempts == 1:
                 items += model.claim(limit=min(BATCH, left) - 1, at=at, which=UNTRIED)

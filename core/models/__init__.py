@@ -9,7 +9,7 @@ from core.models.lookups import Among
 from core.models.setting import Setting, SettingType
 from core.models.state_machine import IllegalTransition, StateMachine
 from core.models.status import StatusChoices, StatusField, Tone
-from core.models.work_item import UNTRIED, WorkItem, WorkState
+from core.models.work_item import UNTRIED, WorkItem, WorkState, first_due
 
 __all__ = [
     "UNTRIED",
@@ -33,5 +33,6 @@ __all__ = [
     "WorkItem",
     "WorkState",
     "choices_check",
+    "first_due",
     "iff",
 ]

@@ -360,7 +360,7 @@ def _top_up(owner: User) -> Payment:
 
 def _bring_events(sandbox: Sandbox, clock: Clock) -> None:
     """Webhooks, workers and the scheduled jobs."""
-    deliver_webhooks(sandbox)
+    deliver_webhooks(sandbox, is_repeating=False)
     for _round in range(4):
         run_once(clock.pass_by())
 
@@ -438,7 +438,7 @@ def _server(order: Order) -> Server:
 
 def _pay(sandbox: Sandbox, order: Order, clock: Clock) -> None:
     sandbox.pay(create_session(order, at=clock.now))
-    deliver_webhooks(sandbox)
+    deliver_webhooks(sandbox, is_repeating=False)
 
 
 def _cards(owner: User, at: datetime) -> dict[str, str]:
