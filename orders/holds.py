@@ -1,5 +1,6 @@
 """Billing's holds: a server whose time is not paid is suspended, and resumes with a time that is."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from billing.models import (
 from core import tenancy
 from orders import events
 from orders.funding import funded, owing
-from orders.models import OrderItem
+from orders.models import OrderItem, ServerTransfer
 from servers import services as servers
 from servers.models import HoldKind, ServerHold
 
@@ -31,6 +32,19 @@ def place(subscriptions: "QuerySet[Subscription]", reason: str, at: datetime) ->
     if placed and reason in events.TOLD_REASONS:
         new = ServerHold.objects.filter(server__in=server_ids, kind=HoldKind.BILLING, placed_at=at, lifted_at=None)
         events.servers_held.send(ServerHold, hold_ids=list(new.values_list("pk", flat=True)), reason=reason, at=at)
+    return placed
+
+
+def place_received(transfers: "QuerySet[ServerTransfer]", reason: str, at: datetime) -> int:
+    """Suspend the servers that went to another organization by these, where their time is not paid any more; how many
+    were not. Who has one now is told, and who had it.
+    """
+    received = received_by(transfers)
+    placed = place(received.exclude(pk__in=funded(received, at).values("pk")), reason, at)
+    if placed:
+        held = Q(server__holds__kind=HoldKind.BILLING, server__holds__placed_at=at, server__holds__lifted_at=None)
+        ids = list(transfers.filter(held).values_list("pk", flat=True).distinct())
+        events.transferred_servers_held.send(ServerTransfer, transfer_ids=ids, at=at)
     return placed
 
 
@@ -65,12 +79,27 @@ def review(*, at: datetime) -> int:
             organization__in=owing().values("organization"), status=SubscriptionStatus.ACTIVE
         )
         placed += place(of_debtors.exclude(pk__in=funded(of_debtors, at).values("pk")), events.CREDIT_OWED, at)
+        given = ServerTransfer.objects.filter(organization__in=owing().values("organization"))
+        placed += place_received(given, events.PERIOD_WITHDRAWN, at)
         return placed + lift(Subscription.objects.filter(order_item__server__in=in_force().values("server")), at)
 
 
 def in_force() -> "QuerySet[ServerHold]":
     """Billing's holds that are not lifted."""
     return ServerHold.objects.filter(kind=HoldKind.BILLING, lifted_at=None)
+
+
+def transfers_of(invoice_ids: Collection[UUID]) -> "QuerySet[ServerTransfer]":
+    """The transfers of servers for which these invoices were paid before."""
+    of_lines = Subscription.objects.filter(invoice_items__invoice__in=invoice_ids)
+    return ServerTransfer.objects.filter(server__isnull=False, item__subscription__in=of_lines.values("pk"))
+
+
+def received_by(transfers: "QuerySet[ServerTransfer]") -> "QuerySet[Subscription]":
+    """The subscriptions that are for these servers now."""
+    return Subscription.objects.filter(
+        order_item__server__in=transfers.filter(server__isnull=False).values("server"), status=SubscriptionStatus.ACTIVE
+    )
 
 
 def servers_of(subscriptions: "QuerySet[Subscription]") -> set[UUID]:

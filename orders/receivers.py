@@ -140,17 +140,23 @@ def cancel_unfunded_orders(invoice_ids: Collection[UUID], reason: str, at: datet
 def suspend_unpaid(invoice_ids: Collection[UUID], reason: str, at: datetime, **_: Any) -> None:
     """A server whose money a bank took, or a full refund returned, is suspended until it is back or staff decide.
 
-    What is taken back of another period leaves it running: the one that runs now is paid.
+    What is taken back of another period leaves it running: the one that runs now is paid. So is one that was
+    transferred meanwhile, until a period begins that its new organization has paid.
     """
     invoiced = Subscription.objects.filter(invoice_items__invoice__in=invoice_ids)
     holds.place(invoiced.exclude(pk__in=funded(invoiced, at).values("pk")), reason, at)
+    transfers = holds.transfers_of(invoice_ids)
+    is_open = reason == events.DISPUTED
+    holds.place_received(transfers, events.PERIOD_DISPUTED if is_open else events.PERIOD_WITHDRAWN, at)
     holds.lift(invoiced, at)  # of a dispute that was lost and took only credit
+    holds.lift(holds.received_by(transfers), at)
 
 
 @receiver(billing_events.funds_reinstated)
 def resume_paid(invoice_ids: Collection[UUID], at: datetime, **_: Any) -> None:
     """A dispute that was won, or a refund that failed, lifts the hold it placed."""
     holds.lift(Subscription.objects.filter(invoice_items__invoice__in=invoice_ids), at)
+    holds.lift(holds.received_by(holds.transfers_of(invoice_ids)), at)
 
 
 @receiver(billing_events.funds_reinstated)

@@ -28,10 +28,13 @@ from orders.events import (
     CREDIT_OWED,
     DISPUTE_LOST,
     DISPUTED,
+    PERIOD_DISPUTED,
+    PERIOD_WITHDRAWN,
     orders_credited,
     orders_status_changed,
     plan_changes_moved,
     servers_held,
+    transferred_servers_held,
     transfers_offered,
     waitlist_offered,
 )
@@ -237,6 +240,33 @@ for reason, event_name in ((DISPUTED, "disputed"), (DISPUTE_LOST, "dispute_lost"
             page=lambda _hold: reverse("wallet:wallet"),
         )
     )
+
+# A server that was transferred: who has it is told, and who paid its present period.
+for reason, event_name in ((PERIOD_DISPUTED, "period_disputed"), (PERIOD_WITHDRAWN, "period_withdrawn")):
+    register(
+        Event(
+            name=f"hold.{event_name}",
+            signal=servers_held,
+            ids="hold_ids",
+            when={"reason": reason},
+            rows=ServerHold.objects.select_related("organization__owner", "server"),
+            recipient=lambda hold: hold.organization.owner,
+            subject=_("The server {row.server.name} is suspended"),
+            page=lambda hold: reverse("servers:detail", kwargs={"pk": hold.server_id}),
+        )
+    )
+register(
+    Event(
+        name="transfer.held",
+        signal=transferred_servers_held,
+        ids="transfer_ids",
+        rows=ServerTransfer.objects.select_related("organization__owner"),
+        recipient=lambda transfer: transfer.organization.owner,
+        key=lambda transfer, at: f"{transfer.pk}:{at:%Y%m%d%H%M%S}",
+        subject=_("The server {row.server_name}, which you transferred, is suspended"),
+        page=lambda _transfer: reverse("wallet:wallet"),
+    )
+)
 
 register(
     Event(

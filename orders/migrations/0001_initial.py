@@ -338,6 +338,7 @@ class Migration(migrations.Migration):
                 ('offered_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='offered by')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
                 ('recipient', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('server', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='transfers', to='servers.server')),
             ],
             options={
                 'verbose_name': 'transfer of a server',
@@ -549,6 +550,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='servertransfer',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', False), ('new_organization__isnull', False), ('status', 'accepted')), models.Q(('ended_at__isnull', True), ('new_organization__isnull', True), ('status', 'open')), models.Q(('ended_at__isnull', False), ('new_organization__isnull', True), ('status__in', ['declined', 'canceled'])), _connector='OR'), name='orders_transfer_taken_by_when_accepted'),
+        ),
+        migrations.AddConstraint(
+            model_name='servertransfer',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'accepted'), ('server__isnull', False)), models.Q(models.Q(('status', 'accepted'), _negated=True), models.Q(('server__isnull', False), _negated=True)), _connector='OR'), name='orders_transfer_server_iff_accepted'),
         ),
         migrations.AddIndex(
             model_name='waitlistentry',

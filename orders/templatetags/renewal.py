@@ -2,14 +2,15 @@
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django import template
+from django.utils.translation import gettext_lazy as _
 
 from accounts.permissions import Action
 from billing.models import Invoice
-from orders import queries
+from orders import events, queries
 from orders.renewal.queries import (
     UnpaidHours,
     paused_of,
@@ -18,9 +19,24 @@ from orders.renewal.queries import (
     unpaid_hours_of,
     unpaid_invoice_of,
 )
-from servers.models import Server
+from servers.models import HoldKind, Server
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 register = template.Library()
+# Of a server that was transferred. Who paid is told what they can do by e-mail.
+RECEIVED_HOLDS = {
+    events.PERIOD_DISPUTED: _(
+        "This server is suspended: the payment that bought this period is disputed by its bank. It was made by whoever "
+        "transferred the server to you. It is not running, and its files are kept. It starts again when the dispute is "
+        "won, or with the next period that you pay."
+    ),
+    events.PERIOD_WITHDRAWN: _(
+        "This server is suspended: the payment that bought this period went back to whoever transferred the server to "
+        "you. It is not running, and its files are kept. It starts again with the next period that you pay."
+    ),
+}
 
 
 @register.inclusion_tag("subscriptions/panel.html", takes_context=True)
@@ -43,6 +59,13 @@ def unpaid_invoice(context: dict[str, Any], server: Server) -> Invoice | None:
 def unpaid_hours(context: dict[str, Any], server: Server) -> UnpaidHours | None:
     """What is charged first when the wallet pays for a server by the hour again; None where that is not so."""
     return unpaid_hours_of(context["request"].access, server, at=context["at"])
+
+
+@register.simple_tag
+def received_hold(server: Server) -> "StrOrPromise":
+    """Why a server that was transferred is suspended, where the one who paid its present period has the money back."""
+    reasons = server.holds.filter(kind=HoldKind.BILLING, lifted_at=None).values_list("reason", flat=True)
+    return RECEIVED_HOLDS.get(reasons.first() or "", "")
 
 
 @register.simple_tag(takes_context=True)

@@ -8,9 +8,10 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from catalog.models import Term
-from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check
+from core.models import Entity, StateMachine, StatusChoices, StatusField, Timestamped, Tone, choices_check, iff
 from core.money import Money
 from core.tenancy.declarations import OWN_ORGANIZATIONS, custom
+from servers.models import Server
 
 
 class TransferStatus(StatusChoices):
@@ -26,6 +27,7 @@ _S = TransferStatus
 class ServerTransfer(StateMachine, Entity, Timestamped):
     """A server that its organization offers to a user, who takes it for one of theirs. After `expires_at` nobody can.
 
+    Taken, it names the server: so who has that now is found from what whoever had it before paid for it.
     The recipient sees nothing of the other organization's rows, so what is offered is written down here: the server's
     name, what it is, and what a period of it costs.
     """
@@ -61,6 +63,7 @@ class ServerTransfer(StateMachine, Entity, Timestamped):
     new_organization = models.ForeignKey(
         Organization, null=True, blank=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("taken by")
     )
+    server = models.ForeignKey(Server, null=True, blank=True, on_delete=models.PROTECT, related_name="transfers")
 
     class Meta:
         verbose_name = _("transfer of a server")
@@ -78,6 +81,7 @@ class ServerTransfer(StateMachine, Entity, Timestamped):
                 | models.Q(status="open", new_organization__isnull=True, ended_at__isnull=True)
                 | models.Q(status__in=["declined", "canceled"], new_organization__isnull=True, ended_at__isnull=False),
             ),
+            iff("orders_transfer_server_iff_accepted", models.Q(status="accepted"), models.Q(server__isnull=False)),
         ]
 
     @property

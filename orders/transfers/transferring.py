@@ -158,7 +158,7 @@ def accept(*, transfer: ServerTransfer, organization: Organization, actor: User,
             raise TransferRefused(text % {"name": organization, "currency": error.currency}) from error
         [server] = servers.lock_servers([item.server_id])
         order = _hand_over(item, organization, actor, at)
-        end(row, TransferStatus.ACCEPTED, at, new_organization=organization)
+        end(row, TransferStatus.ACCEPTED, at, new_organization=organization, server=server)
         audit.record(action="server.transfer", entity=row, actor=actor, new={"server": str(server.pk)}, at=at)
         audit.record(action="server.receive", entity=order, actor=actor, new={"server": str(server.pk)}, at=at)
     return order

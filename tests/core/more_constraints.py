@@ -23,7 +23,11 @@ CHECKS: dict[str, dict[str, list[dict[str, Any]]]] = {
             {"status": "accepted", "ended_at": NOW},
             {"status": "open", "ended_at": NOW},
             {"status": "declined"},
-        ]
+        ],
+        "orders_transfer_server_iff_accepted": [
+            {"status": "accepted", "ended_at": NOW, "new_organization_id": ONE},
+            {"server_id": ONE},
+        ],
     },
     "servers_servermove": {"servers_move_ends_once": [{"moved_at": NOW, "canceled_at": NOW}]},
     "servers_hytaleaccount": {

@@ -12,12 +12,24 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AccessLevel, Membership, Organization, Role, User
-from billing import cancellations, ledger_audit
+from billing import cancellations, ledger, ledger_audit, payments
 from billing.cancellations import NotPossible
-from billing.models import CancellationReason, InvoiceItem, RunKind, Subscription, SubscriptionStatus
+from billing.gateways.base import DisputeStatus
+from billing.models import (
+    AccountKind,
+    CancellationReason,
+    EntryKind,
+    InvoiceItem,
+    Payment,
+    RunKind,
+    Subscription,
+    SubscriptionStatus,
+)
 from billing.runs import runner
 from core import tenancy
 from core.models import AuditEntry
+from core.money import Money
+from orders import events, holds
 from orders.changes.quoting import ChangeRefused
 from orders.models import Order, OrderItem, OrderStatus, PlanChange, ServerTransfer
 from orders.transfers import transferring
@@ -25,9 +37,12 @@ from orders.transfers.models import TransferStatus
 from orders.transfers.transferring import TransferRefused
 from servers import services
 from servers.handover import rows_of_servers
-from servers.models import HoldKind, ProvisioningTask, Reservation, Server, ServerAccess
+from servers.models import HoldKind, ProvisioningTask, Reservation, Server, ServerAccess, ServerHold, ServerStatus
+from support.models import Delivery
+from tests.billing.sales import refund
 from tests.builders import make_organization, make_user
-from tests.orders.sold import APRIL, MAY, MIDDLE, Sold, make_sold
+from tests.orders.sold import APRIL, MAY, MIDDLE, Sold, make_sold, pay
+from tests.orders.test_paid_time import dispute
 from tests.servers.test_capacity import assert_counters_agree
 from tests.threads import run_at_once
 
@@ -272,3 +287,82 @@ def test_row_level_security_shows_an_offer_to_both_sides_only(given: Given) -> N
         with tenancy.as_role(role=tenancy.CUSTOMER, user_id=user.pk, organizations=[organization.pk]):
             seen[user.pk] = ServerTransfer.objects.filter(pk=transfer.pk).exists()
     assert list(seen.values()) == [True, True, False]
+
+
+def hand_on(given: Given) -> Organization:
+    """Bob transfers it to Carol; her organization."""
+    carol = make_user("carol@example.test")
+    theirs, item = make_organization(carol), OrderItem.objects.get(server=Server.objects.get())
+    transfer = transferring.offer(item=item, recipient=carol, actor=given.bob, at=MIDDLE)
+    transferring.accept(transfer=transfer, organization=theirs, actor=carol, at=MIDDLE)
+    return theirs
+
+
+def reasons_held() -> list[str]:
+    return list(ServerHold.objects.filter(lifted_at=None).values_list("reason", flat=True))
+
+
+def test_a_dispute_of_what_bought_the_period_suspends_the_server_wherever_it_went(given: Given) -> None:
+    payment = Payment.objects.get(organization=given.sold.organization)
+    given.accept(given.offer())
+    theirs = hand_on(given)
+
+    dispute(payment, DisputeStatus.OPEN)
+
+    assert reasons_held() == [events.PERIOD_DISPUTED]
+    told = Delivery.objects.filter(event__in=["hold.period_disputed", "transfer.held"])
+    assert set(told.values_list("event", "organization")) == {
+        ("hold.period_disputed", theirs.pk),
+        ("transfer.held", given.sold.organization.pk),
+    }
+    server = Server.objects.get()
+    Server.objects.update(status=ServerStatus.SUSPENDED)
+    page = signed_in(server.owner).get(reverse("servers:detail", args=[server.pk])).content.decode()
+    assert "the payment that bought this period is disputed by its bank" in page
+    assert holds.review(at=MIDDLE) == 0
+    dispute(payment, DisputeStatus.WON)
+    assert reasons_held() == []
+    assert ledger_audit.broken_rules() == {}
+
+
+@pytest.mark.parametrize("is_refund", [True, False], ids=["refund", "lost dispute"])
+def test_what_went_back_of_a_period_suspends_its_server_until_one_begins_that_is_paid(
+    given: Given, *, is_refund: bool
+) -> None:
+    payment = Payment.objects.get(organization=given.sold.organization)
+    given.accept(given.offer())
+
+    if is_refund:
+        refund(payment, 800, at=MIDDLE)
+    else:
+        dispute(payment, DisputeStatus.LOST)
+
+    assert reasons_held() == [events.PERIOD_WITHDRAWN if is_refund else events.PERIOD_DISPUTED]
+    bill(MAY - timedelta(days=1))
+    new = Subscription.objects.get(organization=given.theirs)
+    assert new.status == SubscriptionStatus.ACTIVE
+    invoice = InvoiceItem.objects.get(subscription=new, period_start=MAY).invoice
+    payments.open_payment(invoice=invoice, gateway="stripe", expires_at=MAY, at=MIDDLE)
+    pay(invoice, MAY - timedelta(hours=1))
+    assert reasons_held() != []
+    holds.review(at=MAY)
+    assert reasons_held() == []
+    assert ledger_audit.broken_rules() == {}
+
+
+def test_credit_that_is_owed_had_bought_nothing_for_whoever_has_the_server_now(given: Given) -> None:
+    sold = given.sold
+    sold.give_credit()
+    sold.change_to(sold.offer.large, at=APRIL + timedelta(days=3))
+    given.accept(given.offer())
+    disputes = ledger.account_of(AccountKind.DISPUTES, "USD")
+    taken = ledger.withdraw(sold.organization, disputes, Money(2_000_000, "USD"))
+    named: Any = {"organization": sold.organization, "at": MIDDLE}
+    ledger.post_entry(kind=EntryKind.DISPUTE_LOST, reference="lost", lines=taken, **named)
+
+    assert holds.review(at=MIDDLE) == 1
+
+    assert reasons_held() == [events.PERIOD_WITHDRAWN]
+    ledger.reverse_entry(kind=EntryKind.DISPUTE_APPEALED, reference="appealed", of="lost", at=MIDDLE)
+    assert holds.review(at=MIDDLE) == 1
+    assert reasons_held() == []
