@@ -21,6 +21,9 @@ class UserStatus(StatusChoices):
     DELETED = "deleted", Tone.NEUTRAL, _("Deleted")
 
 
+CAN_SIGN_IN = (UserStatus.ACTIVE, UserStatus.PENDING_VERIFICATION)
+
+
 class UserManager(BaseUserManager["User"]):
     """Creates users by e-mail address and finds them regardless of its case."""
 
@@ -78,7 +81,7 @@ class User(Entity, Timestamped, AbstractBaseUser, PermissionsMixin):
     @property
     def is_active(self) -> bool:  # type: ignore[override]
         """Whether the user may sign in. Suspending or deleting a user takes effect at once."""
-        return self.status in {UserStatus.ACTIVE, UserStatus.PENDING_VERIFICATION}
+        return self.status in CAN_SIGN_IN
 
     @property
     def full_name(self) -> str:

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from accounts.models import Organization
+from accounts.models import CAN_SIGN_IN, Membership, Organization, Role, User
 from accounts.permissions import PERMISSIONS, Access, Action
 from catalog.models import Image, Plan, Product
 from core import tenancy
@@ -30,6 +30,18 @@ def servers_for(access: Access, action: Action) -> QuerySet[Server]:
         may |= models.Exists(given.filter(level__in=PERMISSIONS[action]))
         level = Coalesce(models.Subquery(given.values("level")), level)
     return server_for_page().filter(may).annotate(access_level=level)
+
+
+def may_still(user: User | None, action: Action, server: Server) -> bool:
+    """Whether the user may do the action to the server now, looked up anew; without a user it is ours to do.
+
+    For a worker, which acts later than the user was asked.
+    """
+    if user is None:
+        return True
+    rows = Membership.objects.filter(user=user.pk, user__status__in=CAN_SIGN_IN)
+    roles = {row.organization_id: Role(row.role) for row in rows}
+    return servers_for(Access(user.pk, roles), action).filter(pk=server.pk).exists()
 
 
 def listed_servers(access: Access, organization: Organization) -> QuerySet[Server]:

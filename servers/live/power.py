@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from accounts.permissions import Action
 from core import audit, outside, tenancy, work
 from core.models import WorkState
 from core.models.audit import Outcome
+from servers import queries
 from servers.drivers import registry
 from servers.drivers.abilities import Power, UsageFigures
 from servers.drivers.base import Driver, NotOnNode, PowerAction, PowerState, WrongState
@@ -77,6 +79,8 @@ def perform(task: PowerTask, *, at: datetime) -> None:
         return _settle(task, PowerOutcome.NOT_INSTALLED, at=at)
     if not isinstance(driver, Power):
         return _settle(task, PowerOutcome.UNSUPPORTED, at=at)
+    if not queries.may_still(task.requested_by, Action.SERVER_POWER, server):
+        return _settle(task, PowerOutcome.NO_ACCESS, at=at)
     try:
         # Repeating the others does no harm. After a lost answer: look first, and restart only what did not restart.
         is_repeated = task.outcome == PowerOutcome.NO_ANSWER and action is PowerAction.RESTART

@@ -497,7 +497,7 @@ class Migration(migrations.Migration):
                 ('is_requested_again', models.BooleanField(default=False, verbose_name='run once more')),
                 ('action', models.CharField(choices=[('start', 'start'), ('stop', 'stop'), ('restart', 'restart'), ('kill', 'kill')], max_length=8)),
                 ('requested_at', models.DateTimeField()),
-                ('outcome', models.CharField(blank=True, choices=[('sent', 'Sent'), ('not_installed', 'The server cannot be started or stopped in its present state.'), ('unsupported', 'This server cannot be started or stopped from here.'), ('busy', 'The server is busy with something else at the moment. Try again in a minute.'), ('not_on_node', 'The server was not found on its node. Please contact support.'), ('refused', "The server's node refused it. Please contact support."), ('not_sent', 'It could not be sent in time, so nothing was changed. Try again in a few minutes.'), ('no_slot', "As many of this game's servers run as its maker lets us run at once."), ('too_often', 'The server was started too often in a short time.'), ('no_sign_in', "The shop is not signed in with this game's maker. We have been told."), ('no_answer', "The server's node did not answer in time. Look at the status before you try again.")], default='', max_length=14)),
+                ('outcome', models.CharField(blank=True, choices=[('sent', 'Sent'), ('no_access', 'Whoever asked for it may not do that any more, so nothing was changed.'), ('not_installed', 'The server cannot be started or stopped in its present state.'), ('unsupported', 'This server cannot be started or stopped from here.'), ('busy', 'The server is busy with something else at the moment. Try again in a minute.'), ('not_on_node', 'The server was not found on its node. Please contact support.'), ('refused', "The server's node refused it. Please contact support."), ('not_sent', 'It could not be sent in time, so nothing was changed. Try again in a few minutes.'), ('no_slot', "As many of this game's servers run as its maker lets us run at once."), ('too_often', 'The server was started too often in a short time.'), ('no_sign_in', "The shop is not signed in with this game's maker. We have been told."), ('no_answer', "The server's node did not answer in time. Look at the status before you try again.")], default='', max_length=14)),
                 ('retry_at', models.DateTimeField(blank=True, help_text='Where it could not be sent for lack of something.', null=True, verbose_name='possible again at')),
                 ('node', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.node')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
@@ -530,7 +530,7 @@ class Migration(migrations.Migration):
                 ('content', core.encryption.EncryptedJSONField(blank=True, help_text='What is sent, until it was.', null=True)),
                 ('result', core.encryption.EncryptedJSONField(blank=True, help_text='What the provider answered.', null=True)),
                 ('requested_at', models.DateTimeField(verbose_name='requested at')),
-                ('outcome', models.CharField(blank=True, choices=[('done', 'Done'), ('refused', "The server's node refused it. Please contact support."), ('not_possible', "It is not possible in the server's present state."), ('not_sent', 'It could not be sent in time, so nothing was changed. Try again in a few minutes.'), ('no_answer', 'The node did not answer in time. Look whether it was done before you try again.')], default='', max_length=14)),
+                ('outcome', models.CharField(blank=True, choices=[('done', 'Done'), ('refused', "The server's node refused it. Please contact support."), ('no_access', 'Whoever asked for it may not do that any more, so nothing was changed.'), ('not_possible', "It is not possible in the server's present state."), ('not_sent', 'It could not be sent in time, so nothing was changed. Try again in a few minutes.'), ('no_answer', 'The node did not answer in time. Look whether it was done before you try again.')], default='', max_length=14)),
                 ('message', models.TextField(blank=True, default='', verbose_name='message')),
                 ('node', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.node')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
@@ -1063,7 +1063,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='powertask',
-            constraint=models.CheckConstraint(condition=models.Q(('outcome__in', ['', 'sent', 'not_installed', 'unsupported', 'busy', 'not_on_node', 'refused', 'not_sent', 'no_slot', 'too_often', 'no_sign_in', 'no_answer'])), name='servers_power_outcome_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('outcome__in', ['', 'sent', 'no_access', 'not_installed', 'unsupported', 'busy', 'not_on_node', 'refused', 'not_sent', 'no_slot', 'too_often', 'no_sign_in', 'no_answer'])), name='servers_power_outcome_known'),
         ),
         migrations.AddIndex(
             model_name='operation',
@@ -1091,7 +1091,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='operation',
-            constraint=models.CheckConstraint(condition=models.Q(('outcome__in', ['', 'done', 'refused', 'not_possible', 'not_sent', 'no_answer'])), name='servers_operation_outcome_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('outcome__in', ['', 'done', 'refused', 'no_access', 'not_possible', 'not_sent', 'no_answer'])), name='servers_operation_outcome_known'),
         ),
         migrations.AddIndex(
             model_name='listing',

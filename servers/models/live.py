@@ -110,6 +110,7 @@ class PowerOutcome(models.TextChoices):
     """How a power action ended; the label says it to the customer."""
 
     SENT = "sent", _("Sent")
+    NO_ACCESS = "no_access", _("Whoever asked for it may not do that any more, so nothing was changed.")
     NOT_INSTALLED = "not_installed", _("The server cannot be started or stopped in its present state.")
     UNSUPPORTED = "unsupported", _("This server cannot be started or stopped from here.")
     BUSY = "busy", _("The server is busy with something else at the moment. Try again in a minute.")

@@ -49,6 +49,7 @@ class OperationOutcome(models.TextChoices):
 
     DONE = "done", _("Done")
     REFUSED = "refused", _("The server's node refused it. Please contact support.")
+    NO_ACCESS = "no_access", _("Whoever asked for it may not do that any more, so nothing was changed.")
     NOT_POSSIBLE = "not_possible", _("It is not possible in the server's present state.")
     NOT_SENT = "not_sent", _("It could not be sent in time, so nothing was changed. Try again in a few minutes.")
     NO_ANSWER = "no_answer", _("The node did not answer in time. Look whether it was done before you try again.")

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 
+from accounts.permissions import Action
 from servers import builds
 from servers.drivers.self_service import (
     Backups,
@@ -66,7 +67,8 @@ class OperationKind:
     those with a target. `keep` writes what was done, or may have been where nobody can look for it, into our own rows,
     in the transaction that records it, and what it gave, which is nowhere else then. `keeps_content` where what was
     entered is offered again if it was not done. `new_content` makes what is sent where nobody enters it.
-    `is_for_failed`: also for a server that failed after it had run.
+    `is_for_failed`: also for a server that failed after it had run. `action` is what whoever asked must be allowed to
+    do to the server, also when it is carried out.
     """
 
     ability: type
@@ -81,6 +83,7 @@ class OperationKind:
     keeps_content: bool = False
     new_content: Callable[[], Any] | None = None
     is_for_failed: bool = False
+    action: Action = Action.SERVER_CONTENT
 
 
 def _in_folder(call: Call) -> Sequence[tuple[str, str]]:
@@ -130,6 +133,7 @@ OPERATIONS: Mapping[str, OperationKind] = {
         listing="backups",
         makes=lambda backup, call: backup["name"] == call.arguments["name"],
         changes=["backups"],
+        action=Action.SERVER_BACK_UP,
     ),
     "backup.restore": OperationKind(
         Backups,
@@ -337,11 +341,13 @@ OPERATIONS: Mapping[str, OperationKind] = {
         lambda driver, call: driver.send_command(call.identifier, call.content),
         _("Send a command"),
         is_repeatable=False,
+        action=Action.SERVER_CONSOLE,
     ),
     "console.open": OperationKind(
         Console,
         lambda driver, call: asdict(driver.console_access(call.identifier)),
         _("Open the console"),
+        action=Action.SERVER_CONSOLE,
     ),
     "network.name": OperationKind(
         ReverseDns,

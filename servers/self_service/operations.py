@@ -13,6 +13,7 @@ from accounts.models import User
 from core import audit, outside, tenancy, work
 from core.models import WorkState
 from core.models.audit import Outcome
+from servers import queries
 from servers.convergence.scheduling import request_convergence
 from servers.drivers import registry
 from servers.drivers.base import Driver, NotOnNode, WrongState
@@ -231,7 +232,10 @@ def read(listing: Listing, *, at: datetime) -> None:
 
 
 def perform(operation: Operation, *, at: datetime) -> None:
-    """The handler of operations: carry the act out once, and record how that ended. An outage is waited for briefly."""
+    """The handler of operations: carry the act out once, and record how that ended. An outage is waited for briefly.
+
+    Whoever asked may have lost their access meanwhile; then it is not sent, and what may have been is only looked for.
+    """
     kind = OPERATIONS[operation.kind]
     if at - operation.requested_at > GIVE_UP_AFTER:
         return _settle(operation, OperationOutcome(operation.outcome or OperationOutcome.NOT_SENT), at=at)
@@ -240,8 +244,11 @@ def perform(operation: Operation, *, at: datetime) -> None:
     if not _is_ready_for(server, kind) or server.has_holds() or not isinstance(driver, kind.ability):
         return _settle(operation, OperationOutcome.NOT_POSSIBLE, at=at)
     call = Call(server.identifier, operation.target, operation.arguments, operation.content, server.pk)
+    is_sent = operation.outcome == OperationOutcome.NO_ANSWER
+    if not queries.may_still(operation.requested_by, kind.action, server) and (kind.is_repeatable or not is_sent):
+        return _settle(operation, OperationOutcome.NO_ACCESS, at=at)
     try:
-        if operation.outcome == OperationOutcome.NO_ANSWER and not kind.is_repeatable:
+        if is_sent and not kind.is_repeatable:
             found = _was_done(operation, kind, driver, call)
             return _settle(operation, OperationOutcome.DONE if found else OperationOutcome.NO_ANSWER, at=at)
         result = _send(operation, kind, driver, call)

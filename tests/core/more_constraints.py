@@ -20,7 +20,7 @@ CHECKS: dict[str, dict[str, list[dict[str, Any]]]] = {
     },
     "orders_servertransfer": {
         "orders_transfer_taken_by_when_accepted": [
-            {"status": "accepted", "ended_at": NOW},
+            {"status": "accepted", "ended_at": NOW, "server_id": ONE},
             {"status": "open", "ended_at": NOW},
             {"status": "declined"},
         ],

@@ -26,7 +26,7 @@ from billing.models import (
     SubscriptionItem,
 )
 from core import schema, tenancy
-from orders.models import Order, Referral, WaitlistEntry
+from orders.models import Order, Referral, ServerTransfer, WaitlistEntry
 from tests.core import more_constraints
 from tests.core.constraints import ANY, CHECKS, LATER, NOW, ONCE, ONE, TWO, Row
 from tests.isolation.tables import COLUMNS, FILLERS, NUMBER
@@ -64,6 +64,8 @@ SHARED: dict[str, tuple[Any, Any]] = {
 MAY_DIFFER = {(Dispute, "payment_id", "currency"), (AllocationReversal, "dispute_id", "currency")}
 # An affiliate earns for the order of another organization, the referral's customer.
 MAY_DIFFER |= {(Order, "referred_by_id", "organization_id"), (Referral, "order_id", "organization_id")}
+# A transfer is of the organization that had the server.
+MAY_DIFFER |= {(ServerTransfer, "server_id", "organization_id")}
 # What else such a row needs.
 WITH: dict[tuple[Table, str], Row] = {
     (JournalEntry, "invoice_id"): {"kind": "charge"},

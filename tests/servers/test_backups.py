@@ -7,13 +7,23 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import AccessLevel, Membership, Role
+from accounts.models import AccessLevel, Membership, Role, User, UserStatus
 from core import clock, work
 from core.models import AuditEntry
 from core.outside import limits
 from sandbox.client import Sandbox
 from servers import services
-from servers.models import HoldKind, Listing, Operation, OperationOutcome, Provider, Server, ServerAccess
+from servers.models import (
+    HoldKind,
+    Listing,
+    Operation,
+    OperationOutcome,
+    PowerOutcome,
+    PowerTask,
+    Provider,
+    Server,
+    ServerAccess,
+)
 from servers.self_service import operations
 from tests.builders import make_user
 from tests.servers.actions import control, make_running
@@ -188,6 +198,37 @@ def test_who_only_operates_a_server_makes_backups_and_deletes_none(server: Serve
     assert act(client, server, backup["uuid"], "delete", typed=server.name).status_code == 404
     ServerAccess.objects.filter(pk=access.pk).update(level=AccessLevel.VIEW)
     assert client.get(reverse("servers:backups", args=[server.pk])).status_code == 404
+
+
+@pytest.mark.parametrize("lost", ["level", "membership", "account"])
+def test_what_was_asked_for_is_not_done_for_who_lost_their_access_meanwhile(
+    server: Server, panel: Sandbox, lost: str
+) -> None:
+    member = make_user()
+    membership = Membership.objects.create(organization=server.organization, user=member, role=Role.MEMBER)
+    access = ServerAccess.objects.create(
+        organization=server.organization, server=server, user=member, level=AccessLevel.OPERATE
+    )
+    client = Client()
+    client.force_login(member)
+    asked = make(client, server)
+    client.post(reverse("servers:power", args=[server.pk]), {"action": "kill"})
+    if lost == "level":
+        ServerAccess.objects.filter(pk=access.pk).update(level=AccessLevel.VIEW)
+    elif lost == "membership":
+        membership.delete()
+    else:
+        User.objects.filter(pk=member.pk).update(status=UserStatus.SUSPENDED)
+
+    work.run_due(at=clock.now(), models=(*SELF_SERVICE, PowerTask))
+
+    assert (asked.reload().outcome, asked.reload().is_open) == (OperationOutcome.NO_ACCESS, False)
+    assert PowerTask.objects.get().outcome == PowerOutcome.NO_ACCESS
+    assert at_panel(panel, server) == []
+    assert not panel.requests("pterodactyl", "/power")
+    refused = AuditEntry.objects.filter(action__in=["server.backup.create", "server.power"], outcome="refused")
+    assert "may not do that any more" in refused.first().message  # type: ignore[union-attr]
+    assert refused.count() == 2
 
 
 def test_a_suspended_server_makes_no_backup_and_says_why(server: Server, browser: Client, panel: Sandbox) -> None:
