@@ -226,7 +226,13 @@ for name, is_empty, subject in (
     )
 
 # One message for all servers that were held together; the first of them is its row.
-for reason, event_name in ((DISPUTED, "disputed"), (DISPUTE_LOST, "dispute_lost"), (CREDIT_OWED, "credit_owed")):
+for reason, event_name, page in (
+    (DISPUTED, "disputed", "wallet:wallet"),
+    (DISPUTE_LOST, "dispute_lost", "wallet:wallet"),
+    (CREDIT_OWED, "credit_owed", "wallet:wallet"),
+    (PERIOD_DISPUTED, "period_disputed", "servers:list"),
+    (PERIOD_WITHDRAWN, "period_withdrawn", "servers:list"),
+):
     register(
         Event(
             name=f"hold.{event_name}",
@@ -237,24 +243,11 @@ for reason, event_name in ((DISPUTED, "disputed"), (DISPUTE_LOST, "dispute_lost"
             recipient=lambda hold: hold.organization.owner,
             key=lambda hold, at: f"{hold.organization_id}:{at:%Y%m%d%H%M%S}",
             subject=_("Servers of yours are suspended because of a disputed payment"),
-            page=lambda _hold: reverse("wallet:wallet"),
+            page=lambda _hold, page=page: reverse(page),  # type: ignore[misc]
         )
     )
 
-# A server that was transferred: who has it is told, and who paid its present period.
-for reason, event_name in ((PERIOD_DISPUTED, "period_disputed"), (PERIOD_WITHDRAWN, "period_withdrawn")):
-    register(
-        Event(
-            name=f"hold.{event_name}",
-            signal=servers_held,
-            ids="hold_ids",
-            when={"reason": reason},
-            rows=ServerHold.objects.select_related("organization__owner", "server"),
-            recipient=lambda hold: hold.organization.owner,
-            subject=_("The server {row.server.name} is suspended"),
-            page=lambda hold: reverse("servers:detail", kwargs={"pk": hold.server_id}),
-        )
-    )
+# Who paid the present period of a server that was transferred.
 register(
     Event(
         name="transfer.held",
