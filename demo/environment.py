@@ -11,6 +11,7 @@ from pathlib import Path
 
 from demo.processes import DemoError
 from sandbox.client import Sandbox
+from sandbox.games import GameServer
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -23,11 +24,15 @@ WEBHOOK_PATH = "/webhooks/stripe/"
 
 @dataclass(frozen=True)
 class Environment:
-    """One demo's folder, and the sockets it listens on: nobody else can take a port while the demo starts."""
+    """One demo's folder, the sockets it listens on, and the game that answers for all games.
+
+    Nobody else can take a port while the demo starts.
+    """
 
     var: Path
     web: socket.socket
     sandbox: socket.socket
+    games: GameServer
     webhook_secret: str
 
     @property
@@ -63,6 +68,7 @@ class Environment:
             "PAYPAL_API_BASE": sandbox.paypal_url,
             "TRIPAY_API_BASE": sandbox.tripay_url,
             **dict.fromkeys(("HYTALE_OAUTH_BASE", "HYTALE_ACCOUNT_BASE", "HYTALE_SESSIONS_BASE"), sandbox.hytale_url),
+            "GAME_STAND_IN": f"game://{HOST}:{self.games.address[1]}",
             "STRIPE_SECRET_KEY": "sk_test_demo",
             "STRIPE_WEBHOOK_SECRET": self.webhook_secret,
         }
@@ -85,8 +91,8 @@ def locked_environment() -> Iterator[Environment]:
         if not secret.exists():
             secret.write_text(f"whsec_{secrets.token_urlsafe(24)}")
             secret.chmod(0o600)
-        with listen(WEB_PORT) as web, listen(SANDBOX_PORT) as sandbox:
-            yield Environment(var, web, sandbox, secret.read_text())
+        with listen(WEB_PORT) as web, listen(SANDBOX_PORT) as sandbox, GameServer(HOST) as games:
+            yield Environment(var, web, sandbox, games, secret.read_text())
 
 
 def listen(preferred: int) -> socket.socket:

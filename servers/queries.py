@@ -53,7 +53,8 @@ def listed_servers(access: Access, organization: Organization) -> QuerySet[Serve
 
 
 def server_for_page() -> QuerySet[Server]:
-    """Servers with `region_name`, `node_name`, `product_name`, `product_slug`, `plan_name`, for the caller to narrow.
+    """Servers for the caller to narrow, with `region_name`, `node_name`, `product_name`, `product_slug`, `plan_name`,
+    `query_protocol`, `query_port`.
 
     Deleted ones are left out. `is_extended` says whether add-ons gave the server more than its plan.
     """
@@ -69,6 +70,7 @@ def server_for_page() -> QuerySet[Server]:
         .annotate(region_name=F("node__location__region__city"), node_name=F("node__name"))
         .annotate(product_name=F("plan__product__name"), product_slug=F("plan__product__slug"))
         .annotate(plan_name=F("plan__name"))
+        .annotate(query_protocol=F("blueprint__query_protocol"), query_port=F("blueprint__query_port"))
         .annotate(is_extended=models.ExpressionWrapper(is_extended, models.BooleanField()))
         .fetch_mode(models.FETCH_RAISE)
     )

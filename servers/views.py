@@ -20,6 +20,7 @@ from servers.drivers.base import PowerAction
 from servers.forms import PowerForm
 from servers.live import power as live_power
 from servers.live import usage as live_usage
+from servers.live.players import join_link
 from servers.live.status import INSTALLED, live_status
 from servers.models import PowerTask, Server, ServerStatus
 from servers.self_service.sections import tabs
@@ -76,6 +77,8 @@ def _render_server(request: HttpRequest, server: Server) -> HttpResponse:
         "server": server,
         "usage": history.latest,
         "is_usage_fresh": history.is_fresh,
+        "players": history.players,
+        "join": join_link(server, server.query_protocol, server.query_port),  # type: ignore[attr-defined]
         "samples": {
             "cpu": [sample.cpu_percent for sample in history.samples],
             "memory": [sample.memory_mib for sample in history.samples],

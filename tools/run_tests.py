@@ -27,6 +27,7 @@ DROPPED: tuple[str, ...] = (
     "HYTALE_OAUTH_BASE",
     "HYTALE_ACCOUNT_BASE",
     "HYTALE_SESSIONS_BASE",
+    "GAME_STAND_IN",
 )
 DROPPED += ("DATABASE_URL", "DATABASE_CUSTOMER_URL", "DATABASE_OWNER_URL", "REDIS_URL")
 # One worker more than cores: a worker waits for its database, its browser or a timeout a sixth of its time.

@@ -8,6 +8,7 @@ from core import tenancy
 from nodebyte.seeding.games import GAMES, GameSeed
 from nodebyte.seeding.regions import REGIONS
 from servers import builds, inventory
+from servers.live.players import suggested_query
 from servers.models import Blueprint, Egg, Location, Provider, Region, SyncState
 
 
@@ -71,6 +72,7 @@ def seed_blueprints(provider: Provider, matches: list[Match], *, is_accepted: bo
             product = Product.objects.filter(slug=match.game.slug).first()
             if match.egg is None or product is None:
                 continue
+            protocol, query_port = suggested_query(match.egg)
             blueprint, _is_new = Blueprint.objects.get_or_create(
                 product=product,
                 plan=None,
@@ -79,6 +81,8 @@ def seed_blueprints(provider: Provider, matches: list[Match], *, is_accepted: bo
                     "name": f"{product.name} on {provider.name}",
                     "egg": match.egg,
                     "environment": dict(match.game.environment),
+                    "query_protocol": protocol,
+                    "query_port": query_port,
                     "is_active": is_accepted,
                 },
             )

@@ -16,14 +16,16 @@ from core.admin_base import ReadOnlyAdmin
 from servers import builds
 from servers.drivers import registry
 from servers.drivers.base import BuildFacts
-from servers.models import Blueprint, BlueprintImage, Build
+from servers.live.players import suggested_query
+from servers.models import Blueprint, BlueprintImage, Build, QueryProtocol
 
+ASKED = ("query_protocol", "query_port")
 # What a build needs, and what it has besides; everything else stays empty.
 NEEDED = {Build.GAME: ("egg",), Build.MACHINE: ("plan", "plan_ref", "image"), Build.CONTAINER: ("image",)}
 OPTIONAL = {
-    Build.GAME: ("plan", "image", "startup", "environment"),
+    Build.GAME: ("plan", "image", "startup", "environment", *ASKED),
     Build.MACHINE: ("user_data",),
-    Build.CONTAINER: ("plan", "startup", "environment", "container_ports", "volumes"),
+    Build.CONTAINER: ("plan", "startup", "environment", "container_ports", "volumes", *ASKED),
 }
 PARTS = frozenset(name for names in (*NEEDED.values(), *OPTIONAL.values()) for name in names)
 MAX_PORT = 65_535
@@ -40,6 +42,14 @@ class BlueprintForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Blueprint
         fields = "__all__"  # noqa: DJ007 - the page says which
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        asked: Any = self.fields.get("query_protocol")
+        if asked is not None:
+            asked.required, asked.choices = False, [("", _("As the egg suggests")), *QueryProtocol.choices]
+            if self.instance._state.adding:
+                self.initial["query_protocol"] = ""
 
     def clean_environment(self) -> Any:
         """An object of texts."""
@@ -81,8 +91,12 @@ class BlueprintForm(forms.ModelForm):  # type: ignore[type-arg]
         for name in sorted(PARTS & cleaned.keys()):
             if name in NEEDED[build] and not cleaned[name]:
                 self.add_error(name, _("This build needs it."))
-            elif cleaned[name] and name not in (*NEEDED[build], *OPTIONAL[build]):
+            elif cleaned[name] and cleaned[name] != QueryProtocol.NONE and build not in builds_with(name):
                 self.add_error(name, _("This build has no such part. Leave it empty."))
+        if cleaned.get("query_protocol") == "":
+            suggested = suggested_query(egg) if egg else (QueryProtocol.NONE, "")
+            cleaned["query_protocol"], query_port = suggested
+            cleaned["query_port"] = cleaned.get("query_port") or query_port
         if facts and build in facts.builds and product and cleaned.get("is_active"):
             self._require_deliverable(facts.builds[build], plan or self._present("plan"), product)
         return cleaned
@@ -112,6 +126,7 @@ class BlueprintAdmin(ReadOnlyAdmin):
         "image",
         "startup",
         "environment",
+        *ASKED,
         "user_data",
         "container_ports",
         "volumes",

@@ -127,7 +127,7 @@ class UsageBucketAdmin(ReadOnlyAdmin):
 class UsageSampleAdmin(ReadOnlyAdmin):
     """What watched servers used in the last minutes."""
 
-    list_display = ("at", "server", "power_state", "cpu_percent", "memory_mib", "disk_mib", "uptime_seconds")
+    list_display = ("at", "server", "power_state", "cpu_percent", "memory_mib", "disk_mib", "uptime_seconds", "players")
     list_filter = ("power_state",)
     list_select_related = ("server",)
     search_fields = ("server__name",)

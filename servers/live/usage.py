@@ -16,8 +16,8 @@ from servers import events
 from servers.drivers import registry
 from servers.drivers.abilities import UsageFigures
 from servers.drivers.base import PowerState
-from servers.live import history
-from servers.models import Blueprint, Server, ServerStatus, UsageSample, UsageTask
+from servers.live import history, players
+from servers.models import Blueprint, PowerStatus, Server, ServerStatus, UsageSample, UsageTask
 
 log = logging.getLogger(__name__)
 WATCHED_FOR = timedelta(seconds=60)
@@ -53,6 +53,14 @@ class UsageHistory:
     def is_fresh(self) -> bool:
         """Whether the newest says how things are now."""
         return bool(self.latest and self.at and self.at - self.latest.at <= FRESH_FOR)
+
+    @property
+    def players(self) -> UsageSample | None:
+        """The newest sample in which the game said who plays, unless the server was off since."""
+        for sample in reversed(self.samples):
+            if sample.players is not None or sample.power_state == PowerStatus.OFF:
+                return sample if sample.players is not None else None
+        return None
 
 
 def usage_of(server: Server, *, at: datetime) -> UsageHistory:
@@ -123,15 +131,20 @@ def sample(task: UsageTask, *, at: datetime) -> Reschedule | None:
     except outside.Rejected as error:  # it is being installed or moved: not a failure of ours
         log.info("no usage of %s: %s", server.pk, error)
         return Reschedule(REFUSED_PAUSE if is_watched else SAMPLE_UNWATCHED_EVERY)
+    is_running = usage.power_state is PowerState.RUNNING
+    told = players.players_of(server, task, is_watched=is_watched, at=at) if is_running else None
     with tenancy.as_worker():
         UsageSample.objects.create(
             server=server,
             organization_id=server.organization_id,
             at=at,
+            players=told.count if told else None,
+            players_limit=told.limit if told else None,
+            player_names=told.names if told else (),
             **asdict(usage) | {"power_state": usage.power_state.value},
         )
         UsageSample.objects.filter(at__lte=at - history.KEPT).delete()
-        if usage.power_state is PowerState.RUNNING and usage.memory_mib:  # without, nothing was measured
+        if is_running and usage.memory_mib:  # without, nothing was measured
             history.roll_up(server, usage, at=at)
             _tell_of_full_disk(task, server, usage.disk_mib, at=at)
     rows = UsageTask.objects.filter(provider_id=task.provider_id)

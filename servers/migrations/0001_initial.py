@@ -246,6 +246,8 @@ class Migration(migrations.Migration):
                 ('preferred_tags', models.CharField(blank=True, default='', help_text='Nodes with more of these tags are taken first.', max_length=191, validators=[django.core.validators.RegexValidator('^[a-z0-9-]+( [a-z0-9-]+)*$', 'Enter words of a-z, 0-9 and hyphens, with a space between.')], verbose_name='preferred tags')),
                 ('position', models.PositiveIntegerField(default=0, help_text='Of several providers the one with the lowest number is tried first.', verbose_name='position')),
                 ('install_minutes', models.PositiveIntegerField(default=30, help_text='An installation that takes longer has failed.', verbose_name='installation limit (minutes)')),
+                ('query_protocol', models.CharField(choices=[('none', 'None'), ('minecraft_java', 'Minecraft: Java Edition'), ('minecraft_bedrock', 'Minecraft: Bedrock Edition'), ('source', "Source (Valve's games and many on Steam)")], default='none', help_text='How the game is asked for its players. Its customers then also get a link by which they join.', max_length=20, verbose_name='query protocol')),
+                ('query_port', models.CharField(blank=True, default='', help_text="Empty: the server's main port. +1: so many above it. QUERY_PORT: the port that this variable names. Only a port of the server itself is asked.", max_length=64, validators=[django.core.validators.RegexValidator('^(\\+[1-9]\\d{0,3}|[A-Z_][A-Z0-9_]*)\\Z', 'Such as +1 or QUERY_PORT.')], verbose_name='query port')),
                 ('problem', models.TextField(blank=True, default='', editable=False, help_text='Why nothing can be built from it. It is not sold until that is mended.', verbose_name='problem')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
                 ('plan', models.ForeignKey(blank=True, help_text="Empty: every plan of the product. A machine names one: its size is the provider's.", null=True, on_delete=django.db.models.deletion.PROTECT, related_name='blueprints', to='catalog.plan', verbose_name='plan')),
@@ -757,6 +759,9 @@ class Migration(migrations.Migration):
                 ('received_bytes', models.BigIntegerField()),
                 ('sent_bytes', models.BigIntegerField()),
                 ('uptime_seconds', models.BigIntegerField()),
+                ('players', models.PositiveIntegerField(blank=True, help_text='Empty: nobody told.', null=True, verbose_name='players')),
+                ('players_limit', models.PositiveIntegerField(blank=True, null=True, verbose_name='player limit')),
+                ('player_names', models.JSONField(blank=True, default=list, verbose_name='names of players')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
                 ('server', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='usage_samples', to='servers.server')),
             ],
@@ -781,6 +786,7 @@ class Migration(migrations.Migration):
                 ('is_requested_again', models.BooleanField(default=False, verbose_name='run once more')),
                 ('watched_until', models.DateTimeField()),
                 ('disk_told_at', models.DateTimeField(blank=True, help_text='Empty again when it is not.', null=True, verbose_name='told that the disk is nearly full at')),
+                ('game_silent_at', models.DateTimeField(blank=True, help_text='Empty: it said who plays, or was not asked.', null=True, verbose_name='game did not answer at')),
                 ('node', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.node')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='accounts.organization')),
                 ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='servers.provider')),
@@ -907,7 +913,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='blueprint',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('build', 'game'), ('container_ports', []), ('egg__isnull', False), ('plan_ref', ''), ('user_data', ''), ('volumes', [])), models.Q(('build', 'machine'), ('container_ports', []), ('egg__isnull', True), ('environment', {}), ('image__gt', ''), ('plan__isnull', False), ('plan_ref__gt', ''), ('startup', ''), ('volumes', [])), models.Q(('build', 'container'), ('egg__isnull', True), ('image__gt', ''), ('plan_ref', ''), ('user_data', '')), _connector='OR'), name='servers_blueprint_shape'),
+            constraint=models.CheckConstraint(condition=models.Q(('query_protocol__in', ['none', 'minecraft_java', 'minecraft_bedrock', 'source'])), name='servers_blueprint_query_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='blueprint',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('build', 'game'), ('container_ports', []), ('egg__isnull', False), ('plan_ref', ''), ('user_data', ''), ('volumes', [])), models.Q(('build', 'machine'), ('container_ports', []), ('egg__isnull', True), ('environment', {}), ('image__gt', ''), ('plan__isnull', False), ('plan_ref__gt', ''), ('query_port', ''), ('query_protocol', 'none'), ('startup', ''), ('volumes', [])), models.Q(('build', 'container'), ('egg__isnull', True), ('image__gt', ''), ('plan_ref', ''), ('user_data', '')), _connector='OR'), name='servers_blueprint_shape'),
         ),
         migrations.AddConstraint(
             model_name='remoteaccountseen',
@@ -1240,6 +1250,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='usagesample',
             constraint=models.CheckConstraint(condition=models.Q(('power_state__in', ['off', 'starting', 'running', 'stopping'])), name='servers_usage_power_state_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='usagesample',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('players__isnull', False), ('players_limit__isnull', False)), models.Q(models.Q(('players__isnull', False), _negated=True), models.Q(('players_limit__isnull', False), _negated=True)), _connector='OR'), name='servers_usagesample_with_limit'),
         ),
         migrations.AddIndex(
             model_name='usagetask',

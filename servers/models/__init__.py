@@ -2,7 +2,7 @@
 
 from servers.models.access import ServerAccess
 from servers.models.allocations import FREE, Allocation
-from servers.models.blueprints import Blueprint, BlueprintImage, Build
+from servers.models.blueprints import Blueprint, BlueprintImage, Build, QueryProtocol
 from servers.models.eggs import Egg, EggVariable, Nest
 from servers.models.hytale import (
     HytaleAccount,
@@ -64,6 +64,7 @@ __all__ = [
     "Provider",
     "ProvisioningStep",
     "ProvisioningTask",
+    "QueryProtocol",
     "Region",
     "RemoteAccountSeen",
     "RemoteDeletion",

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -19,6 +20,15 @@ class Build(models.TextChoices):
     GAME = "game", _("Game, from an egg")
     MACHINE = "machine", _("Machine, of a provider's plan")
     CONTAINER = "container", _("Container, from an image")
+
+
+class QueryProtocol(models.TextChoices):
+    """The language in which a game says who plays."""
+
+    NONE = "none", _("None")
+    MINECRAFT_JAVA = "minecraft_java", _("Minecraft: Java Edition")
+    MINECRAFT_BEDROCK = "minecraft_bedrock", _("Minecraft: Bedrock Edition")
+    SOURCE = "source", _("Source (Valve's games and many on Steam)")
 
 
 class Blueprint(Entity, Timestamped):
@@ -116,6 +126,24 @@ class Blueprint(Entity, Timestamped):
     install_minutes = models.PositiveIntegerField(
         _("installation limit (minutes)"), default=30, help_text=_("An installation that takes longer has failed.")
     )
+    query_protocol = models.CharField(
+        _("query protocol"),
+        max_length=20,
+        choices=QueryProtocol,
+        default=QueryProtocol.NONE,
+        help_text=_("How the game is asked for its players. Its customers then also get a link by which they join."),
+    )
+    query_port = models.CharField(
+        _("query port"),
+        max_length=64,
+        blank=True,
+        default="",
+        validators=[RegexValidator(r"^(\+[1-9]\d{0,3}|[A-Z_][A-Z0-9_]*)\Z", _("Such as +1 or QUERY_PORT."))],
+        help_text=_(
+            "Empty: the server's main port. +1: so many above it. QUERY_PORT: the port that this variable names. "
+            "Only a port of the server itself is asked."
+        ),
+    )
     problem = models.TextField(
         _("problem"),
         blank=True,
@@ -136,6 +164,7 @@ class Blueprint(Entity, Timestamped):
                 name="servers_blueprint_one_active",
             ),
             choices_check("servers_blueprint_build_known", "build", Build),
+            choices_check("servers_blueprint_query_known", "query_protocol", QueryProtocol),
             models.CheckConstraint(
                 name="servers_blueprint_shape",
                 condition=models.Q(
@@ -148,6 +177,8 @@ class Blueprint(Entity, Timestamped):
                     environment={},
                     container_ports=[],
                     volumes=[],
+                    query_protocol=QueryProtocol.NONE,
+                    query_port="",
                     plan__isnull=False,
                     plan_ref__gt="",
                     image__gt="",

@@ -7,7 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
-from core.models import Entity, Lane, StatusChoices, StatusField, Timestamped, Tone, choices_check
+from core.models import Entity, Lane, StatusChoices, StatusField, Timestamped, Tone, choices_check, iff
 from servers.drivers.base import PowerAction
 from servers.models.access import PART_OF_SERVER
 from servers.models.provider_task import ProviderTask
@@ -28,6 +28,10 @@ class UsageTask(ProviderTask):
     watched_until = models.DateTimeField()
     disk_told_at = models.DateTimeField(
         _("told that the disk is nearly full at"), null=True, blank=True, help_text=_("Empty again when it is not.")
+    )
+
+    game_silent_at = models.DateTimeField(
+        _("game did not answer at"), null=True, blank=True, help_text=_("Empty: it said who plays, or was not asked.")
     )
 
     class Meta(ProviderTask.Meta):
@@ -63,11 +67,21 @@ class UsageSample(Entity):
     received_bytes = models.BigIntegerField()
     sent_bytes = models.BigIntegerField()
     uptime_seconds = models.BigIntegerField()
+    players = models.PositiveIntegerField(_("players"), null=True, blank=True, help_text=_("Empty: nobody told."))
+    players_limit = models.PositiveIntegerField(_("player limit"), null=True, blank=True)
+    player_names: Any = models.JSONField(_("names of players"), default=list, blank=True)
 
     class Meta:
         verbose_name = _("usage sample")
         verbose_name_plural = _("usage samples")
-        constraints = [choices_check("servers_usage_power_state_known", "power_state", PowerStatus)]
+        constraints = [
+            choices_check("servers_usage_power_state_known", "power_state", PowerStatus),
+            iff(
+                "servers_usagesample_with_limit",
+                models.Q(players__isnull=False),
+                models.Q(players_limit__isnull=False),
+            ),
+        ]
         indexes = [
             models.Index(fields=["server", "at"], name="servers_usage_of_server"),  # a server's page
             models.Index(fields=["at"], name="servers_usage_old"),  # what is deleted
