@@ -1,8 +1,9 @@
 """The page of a game's settings, which are checked by the egg's rules before they are sent."""
 
 import csv
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django import forms
@@ -17,6 +18,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.permissions import Action
 from core import clock
+from servers.drivers.self_service import InstallsAgain
 from servers.eggs import rules
 from servers.models import Server
 from servers.self_service import operations
@@ -25,6 +27,12 @@ from servers.self_service.pages import render_section, server_in
 ACTS = ("startup.variable", "startup.image")
 MOST = 20
 LONGEST = 2000
+# What an egg's install script reads, by the names that eggs give it. The first is looked for in what users read.
+MODPACK = re.compile(r"\b(mod ?pack|ftb pack)(?!.*\bmode\b)", re.IGNORECASE)
+VERSION = re.compile(r"(VERSION|(^|_)BUILD)(_(ID|STRING|NUMBER|TYPE))?$")
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 class StartupForm(forms.Form):
@@ -37,7 +45,9 @@ class StartupForm(forms.Form):
         self._variables = {each["env_variable"]: each for each in startup["variables"] if each["is_editable"]}
         images = [(image, label) for label, image in startup["images"].items()]
         if len(images) > 1 and startup["image"] in dict(images):
-            self.fields["image"] = forms.ChoiceField(label=_("Version"), choices=images, initial=startup["image"])
+            is_java = all("java" in f"{label} {image}".lower() for image, label in images)
+            label = _("Java version") if is_java else _("Version")
+            self.fields["image"] = forms.ChoiceField(label=label, choices=images, initial=startup["image"])
         for name, variable in self._variables.items():
             self.fields[name] = _field(variable)
 
@@ -45,9 +55,26 @@ class StartupForm(forms.Form):
         """Each value by the rules of its variable."""
         cleaned: dict[str, Any] = super().clean() or {}
         for name, variable in self._variables.items():
+            if isinstance(self.fields[name], forms.BooleanField):  # what has no value and needs none stays so
+                unticked = "0" if variable["value"] or _is_required(variable["rules"]) else ""
+                cleaned[name] = "1" if cleaned.get(name) else unticked
+        for name, variable in self._variables.items():
             for violation in rules.violations(variable["rules"], cleaned.get(name, "")) if name in cleaned else ():
                 self.add_error(name, str(violation.message))
         return cleaned
+
+    def groups(self) -> list[tuple["StrOrPromise", list[forms.BoundField], bool]]:
+        """The fields under their headings, and whether a change of them takes effect when the game is installed."""
+        modpack, version, others = list[forms.BoundField](), list[forms.BoundField](), list[forms.BoundField]()
+        for name in self.fields:
+            if name in self._variables and MODPACK.search(self._variables[name]["name"]):
+                modpack.append(self[name])
+            elif name in self._variables and VERSION.search(name) and not _is_boolean(self._variables[name]["rules"]):
+                version.append(self[name])
+            else:
+                others.append(self[name])
+        groups = (_("Modpack"), modpack, True), (_("Game version"), version, True), (_("Settings"), others, False)
+        return [group for group in groups if group[1]]
 
     def changes(self) -> list[dict[str, Any]]:
         """What to ask for: only what is another value than it was."""
@@ -64,10 +91,15 @@ class StartupForm(forms.Form):
 
 
 def _field(variable: Mapping[str, Any]) -> forms.Field:
-    """A choice where the rules list the values, a text otherwise. What eggs say of themselves is not ours: escaped."""
+    """A box to tick for yes or no, a choice where the rules list the values, a text otherwise.
+
+    What eggs say of themselves is not ours: escaped.
+    """
     described = {"label": variable["name"], "help_text": escape(variable["description"]), "initial": variable["value"]}
+    if _is_boolean(variable["rules"]) and variable["value"] in {"", "0", "1"}:
+        return forms.BooleanField(required=False, **described | {"initial": variable["value"] == "1"})
     listed = _choices(variable["rules"])
-    is_required = "required" in variable["rules"].lower().split("|")
+    is_required = _is_required(variable["rules"])
     if not listed:
         widget = forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"})
         return forms.CharField(required=is_required, max_length=LONGEST, widget=widget, **described)
@@ -76,6 +108,14 @@ def _field(variable: Mapping[str, Any]) -> forms.Field:
     if variable["value"] not in dict(listed):
         listed = [*listed, (variable["value"], variable["value"])]
     return forms.ChoiceField(required=is_required, choices=listed, **described)
+
+
+def _is_required(line: str) -> bool:
+    return "required" in line.lower().split("|")
+
+
+def _is_boolean(line: str) -> bool:
+    return bool({"boolean", "bool"} & {entry.strip().lower() for entry in line.split("|")})
 
 
 def _choices(line: str) -> list[tuple[str, str]]:
@@ -103,7 +143,8 @@ def page(request: HttpRequest, pk: UUID) -> HttpResponse:
     # While something is under way nothing is edited: what is shown is going to change.
     is_live = not is_sent and (shown.is_busy or shown.is_outdated)
     fixed = [each for each in (shown.rows or {}).get("variables", []) if not each["is_editable"]]
-    context = {"shown": shown, "form": form, "fixed": fixed, "is_live": is_live}
+    can_reinstall = isinstance(operations.driver_for(server), InstallsAgain)
+    context = {"shown": shown, "form": form, "fixed": fixed, "is_live": is_live, "can_reinstall": can_reinstall}
     status = 422 if form is not None and form.errors else 200
     return render_section(request, server, "servers/startup.html", context, section="startup", status=status)
 

@@ -8,6 +8,7 @@ from core.models import AuditEntry
 from sandbox.client import Sandbox
 from servers import builds
 from servers.models import Operation, OperationOutcome, Provider, Server, ServerVariable
+from servers.self_service.startup import StartupForm
 from tests.servers.builders import make_game_blueprint, make_plan
 from tests.servers.self_service import member_of, open_section, run, running_with, suspend
 
@@ -45,6 +46,9 @@ def test_a_setting_is_sent_and_kept_for_a_server_that_is_made_again(
     shown = open_section(browser, server, "startup")
     assert "BUILD_NUMBER" in shown
     assert "DL_PATH" not in shown  # customers may not see it
+    parts = ("Game version</h2>", reverse("servers:reinstall", args=[server.pk]), "BUILD_NUMBER", "Settings</h2>")
+    assert sorted(parts, key=shown.index) == list(parts)
+    assert "Java version" in shown[shown.index("Settings</h2>") :]
 
     save(browser, server, BUILD_NUMBER="4711", image="ghcr.io/pterodactyl/yolks:java_17")
     run()
@@ -117,6 +121,56 @@ def test_only_who_manages_the_server_and_while_it_is_not_suspended(server: Serve
     save(browser, server, BUILD_NUMBER="5")
 
     assert not Operation.objects.exists()
+
+
+def form_of(*variables: tuple[str, str, str, str], sent: dict[str, str] | None = None) -> StartupForm:
+    """The form of settings (variable, name, value, rules), with the values that were sent."""
+    listed = [
+        {"env_variable": key, "name": name, "value": value, "rules": line, "description": "", "is_editable": True}
+        for key, name, value, line in variables
+    ]
+    startup = {"variables": listed, "image": "proton", "images": {"Proton": "proton", "Wine": "wine"}}
+    return StartupForm(startup, {f"set-{key}": value for key, value in sent.items()} if sent is not None else None)
+
+
+def test_what_is_installed_stands_first_under_headings_of_its_own() -> None:
+    form = form_of(
+        ("API_KEY", "CurseForge API Key", "", "required|string"),
+        ("VERSION_ID", "Modpack File ID", "latest", "string"),
+        ("MODPACKMODE", "Mod Pack Mode", "NONE", "required|string|in:NONE,CKAN"),
+        ("FTB_VERSION_STRING", "FTB Pack Version", "", "nullable|string"),
+        ("ENFORCE_BUILD", "Enforce Game Version", "0", "boolean"),
+        ("MC_VERSION", "Minecraft Version", "latest", "required|string|max:20"),
+        ("BUILD_TYPE", "Build Type", "latest", "required|string|in:recommended,latest"),
+    )
+
+    assert [(str(heading), [field.name for field in fields], reads) for heading, fields, reads in form.groups()] == [
+        ("Modpack", ["VERSION_ID", "FTB_VERSION_STRING"], True),
+        ("Game version", ["MC_VERSION", "BUILD_TYPE"], True),
+        ("Settings", ["image", "API_KEY", "MODPACKMODE", "ENFORCE_BUILD"], False),
+    ]
+    assert form.fields["image"].label == "Version"  # not of Java
+
+
+@pytest.mark.parametrize(
+    ("value", "line", "sent", "changed"),
+    [
+        ("1", "required|boolean", {}, ["0"]),
+        ("1", "required|boolean", {"ON": "on"}, []),
+        ("0", "boolean", {"ON": "on"}, ["1"]),
+        ("0", "boolean", {}, []),
+        ("", "nullable|boolean", {}, []),
+        ("", "required|boolean", {}, ["0"]),
+        ("yes", "boolean", {"ON": "0"}, ["0"]),  # what no box can say is a choice
+        ("yes", "boolean", {"ON": "yes"}, None),
+    ],
+)
+def test_yes_or_no_is_a_box_to_tick(value: str, line: str, sent: dict[str, str], changed: list[str] | None) -> None:
+    form = form_of(("ON", "On", value, line), sent=sent | {"image": "proton"})
+
+    assert form.is_valid() == (changed is not None)
+    if changed is not None:
+        assert [each["content"] for each in form.changes()] == changed
 
 
 def test_an_image_that_the_egg_no_longer_has_is_not_used_again(provider: Provider) -> None:
