@@ -101,6 +101,7 @@ def start(processes: ProcessGroup, environment: Environment) -> Sandbox:
     sandbox.paypal_settings(webhook_url=f"{environment.shop_url}/webhooks/paypal/")
     sandbox.tripay_settings(callback_url=f"{environment.shop_url}/webhooks/tripay/")
     web = processes.start_web(environment.web)
+    processes.start_relay(environment.relay)
     processes.start_worker(environment.var)
     wait_until(lambda: is_ready(environment.shop_url), "the shop to be ready", web)
     say(f"shop at {environment.shop_url}; buying a server")

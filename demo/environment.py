@@ -15,7 +15,7 @@ from sandbox.games import GameServer
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
-WEB_PORT, SANDBOX_PORT = 8000, 8001
+WEB_PORT, SANDBOX_PORT, RELAY_PORT = 8000, 8001, 8002
 PORT_STEP, PORT_TRIES = 10, 50
 INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "TZ", "XDG_RUNTIME_DIR"}
 BACKLOG = 512
@@ -33,6 +33,7 @@ class Environment:
     web: socket.socket
     sandbox: socket.socket
     games: GameServer
+    relay: socket.socket
     webhook_secret: str
 
     @property
@@ -57,6 +58,7 @@ class Environment:
             "NODEBYTE_VAR": str(self.var),
             "REDIS_URL": os.environ.get("DEMO_REDIS_URL", ""),
             "SITE_URL": self.shop_url,
+            "CONSOLE_RELAY_URL": f"ws://{HOST}:{self.relay.getsockname()[1]}",
             "DEFAULT_FROM_EMAIL": "NodeByte <shop@nodebyte.test>",
         }
 
@@ -91,8 +93,13 @@ def locked_environment() -> Iterator[Environment]:
         if not secret.exists():
             secret.write_text(f"whsec_{secrets.token_urlsafe(24)}")
             secret.chmod(0o600)
-        with listen(WEB_PORT) as web, listen(SANDBOX_PORT) as sandbox, GameServer(HOST) as games:
-            yield Environment(var, web, sandbox, games, secret.read_text())
+        with (
+            listen(WEB_PORT) as web,
+            listen(SANDBOX_PORT) as sandbox,
+            listen(RELAY_PORT) as relay,
+            GameServer(HOST) as games,
+        ):
+            yield Environment(var, web, sandbox, games, relay, secret.read_text())
 
 
 def listen(preferred: int) -> socket.socket:

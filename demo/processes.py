@@ -98,6 +98,11 @@ class ProcessGroup:
         options = ["-c", "python:nodebyte.web_server", "--bind", f"fd://{listener.fileno()}"]
         return self.start("web", ["-m", "gunicorn", "nodebyte.wsgi", *options], pass_fds=[listener.fileno()])
 
+    def start_relay(self, listener: socket.socket) -> ServerProcess:
+        """Start the relay of consoles."""
+        command = ["manage.py", "console_relay", "--fd", str(listener.fileno())]
+        return self.start("relay", command, pass_fds=[listener.fileno()])
+
     def start_worker(self, var: Path) -> ServerProcess:
         """Start the worker with its schedule: Celery's where there is a Redis, NodeByte's own where there is none."""
         if not self.environment.get("REDIS_URL"):

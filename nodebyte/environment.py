@@ -182,6 +182,13 @@ class Environment:
             self.problems.append(f"{name} must begin with https://: every call carries the secret key.")
         return value
 
+    def relay_url(self) -> str:
+        """CONSOLE_RELAY_URL: where browsers reach the relay of consoles; without it, at the shop's own address."""
+        value = self.url("CONSOLE_RELAY_URL", {"ws", "wss"}).rstrip("/")
+        if value.startswith("ws://") and self.is_production:
+            self.problems.append("CONSOLE_RELAY_URL must begin with wss://: the session's cookie is sent to it.")
+        return value or "ws" + self.site_url.removeprefix("http")
+
     def stripe_keys(self) -> tuple[str, str]:
         """STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET: both or neither; no test key in production unless allowed."""
         key = self.prefixed("STRIPE_SECRET_KEY", ("sk_", "rk_"))

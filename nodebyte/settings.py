@@ -43,6 +43,7 @@ HYTALE_OAUTH_BASE = environment.gateway_address("HYTALE_OAUTH_BASE")
 HYTALE_ACCOUNT_BASE = environment.gateway_address("HYTALE_ACCOUNT_BASE")
 HYTALE_SESSIONS_BASE = environment.gateway_address("HYTALE_SESSIONS_BASE")
 GAME_STAND_IN = "" if IS_PRODUCTION else environment.url("GAME_STAND_IN", {"game"})
+CONSOLE_RELAY_URL = environment.relay_url()
 TRUSTED_PROXY_COUNT = environment.count("TRUSTED_PROXY_COUNT")
 HAS_EMBEDDED_DATABASE = not _database_url and environment.embedded_allowed("DATABASE_URL")
 if not _redis_url:

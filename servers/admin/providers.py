@@ -38,7 +38,7 @@ class ProviderForm(CredentialsForm):
 
     class Meta:
         model = Provider
-        fields = ("kind", "name", "base_url", "configuration", "is_active")
+        fields = ("kind", "name", "base_url", "configuration", "is_console_relayed", "is_active")
 
     def clean(self) -> dict[str, Any]:
         """A cloud has its own address. A new one needs its keys again: the stored ones must not be sent to it.
@@ -70,14 +70,14 @@ class ProviderAdmin(CredentialsAdmin):
     """A panel or a cloud: its address, whether it answers, and its keys."""
 
     form = ProviderForm
-    editable = ("name", "base_url", "configuration", "placement", "is_active")
+    editable = ("name", "base_url", "configuration", "placement", "is_console_relayed", "is_active")
     addable = ("kind", *editable)
     list_display = ("name", "kind", "base_url", "is_active", "health", "health_note", "checked_at", "suspected_at")
     list_filter = ("kind", "is_active", "health")
     search_fields = ("name", "base_url")
     inlines = (SyncRunInline, DriftInline)
     sections = (
-        (None, ("kind", "name", "base_url", "placement", "is_active")),
+        (None, ("kind", "name", "base_url", "placement", "is_console_relayed", "is_active")),
         (gettext_lazy("Keys"), ("stored_key_names",)),
         (gettext_lazy("Configuration"), ("configuration",)),
         (

@@ -262,15 +262,19 @@ class Files(Protocol):
 
 @dataclass(frozen=True)
 class ConsoleAccess:
-    """The address of a server's console for browsers, and the token that opens it for some minutes."""
+    """The address of a server's console for browsers, and the token that opens it for some minutes.
+
+    `origin` is that of the pages from which its node lets it be opened.
+    """
 
     socket: str
     token: str
+    origin: str
 
 
 @runtime_checkable
 class Console(Protocol):
-    """A provider whose servers have a console that a browser can follow."""
+    """A provider whose servers have a console that a browser can follow, by a socket with Wings' frames."""
 
     def send_command(self, identifier: str, command: str) -> None:
         """Type a command. Raises Refused where the server does not run. Not safe to repeat."""

@@ -119,6 +119,7 @@ class Migration(migrations.Migration):
                 ('configuration', models.JSONField(blank=True, default=dict, verbose_name='configuration')),
                 ('is_active', models.BooleanField(default=True, help_text='Inactive providers are neither synced nor sold.', verbose_name='active')),
                 ('placement', models.CharField(choices=[('pack', 'Pack: the fullest node first'), ('spread', 'Spread: the emptiest node first')], default='pack', help_text='Pack keeps room for large servers, spread shares the load.', max_length=6, verbose_name='placement')),
+                ('is_console_relayed', models.BooleanField(default=False, help_text="For nodes that browsers cannot reach: they connect to the shop's relay, and that to the node. Without this, only nodes without TLS are relayed, because browsers refuse them.", verbose_name='relay the console')),
                 ('health', models.CharField(choices=[('unknown', 'Not checked yet'), ('healthy', 'Healthy'), ('failing', 'Failing')], default='unknown', max_length=8)),
                 ('health_note', models.CharField(blank=True, default='', max_length=255, verbose_name='problem')),
                 ('checked_at', models.DateTimeField(blank=True, null=True, verbose_name='last checked at')),

@@ -50,6 +50,14 @@ class Provider(Entity, Timestamped):
         default=Placement.PACK,
         help_text=_("Pack keeps room for large servers, spread shares the load."),
     )
+    is_console_relayed = models.BooleanField(
+        _("relay the console"),
+        default=False,
+        help_text=_(
+            "For nodes that browsers cannot reach: they connect to the shop's relay, and that to the node. "
+            "Without this, only nodes without TLS are relayed, because browsers refuse them."
+        ),
+    )
     health = StatusField(max_length=8, choices=Health, default=Health.UNKNOWN)
     health_note = models.CharField(_("problem"), max_length=255, blank=True, default="")
     checked_at = models.DateTimeField(_("last checked at"), null=True, blank=True)

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.conf import settings
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts.permissions import Action
@@ -28,11 +30,13 @@ from servers.drivers.self_service import (
     Startup,
 )
 from servers.hytale.variables import VARIABLES
-from servers.models import Server
+from servers.models import Provider, Server
 from servers.self_service import kept, rebuilding, texts
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
+
+RELAY_PATH = "/relay"  # before the path of a console's page
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,21 @@ def _startup(driver: Startup, call: Call) -> dict[str, Any]:
     shown = asdict(driver.startup(call.identifier))
     variables = [each for each in shown["variables"] if each["env_variable"] not in VARIABLES]
     return shown | {"variables": variables}
+
+
+def relay_address(server_id: UUID | None) -> str:
+    """Where browsers follow this server's console if they cannot reach its node."""
+    return f"{settings.CONSOLE_RELAY_URL}{RELAY_PATH}{reverse('servers:console', args=[server_id])}"
+
+
+def _console_key(driver: Console, call: Call) -> dict[str, str]:
+    """The node's socket and its token; where a browser cannot reach that, the relay's, which takes the session."""
+    relay = {"socket": relay_address(call.server_id), "token": ""}
+    if Provider.objects.filter(blueprints__servers=call.server_id, is_console_relayed=True).exists():
+        return relay
+    access = driver.console_access(call.identifier)
+    is_blocked = settings.SITE_URL.startswith("https:") and access.socket.startswith("ws:")
+    return relay if is_blocked else {"socket": access.socket, "token": access.token}
 
 
 LISTINGS: Mapping[str, ListingKind] = {
@@ -345,7 +364,7 @@ OPERATIONS: Mapping[str, OperationKind] = {
     ),
     "console.open": OperationKind(
         Console,
-        lambda driver, call: asdict(driver.console_access(call.identifier)),
+        _console_key,
         _("Open the console"),
         action=Action.SERVER_CONSOLE,
     ),

@@ -157,7 +157,7 @@ def request(
     Raises OperationRefused where the server is in no state for it, its provider cannot do it, or too much is under way.
     """
     act = OPERATIONS[kind]
-    _refuse_by_state(server, act)
+    refuse_by_state(server, kind)
     with tenancy.as_worker(server):
         row = _with_provider(server)
         if not row.identifier or not isinstance(registry.driver_of(row.blueprint.provider), act.ability):
@@ -185,10 +185,11 @@ def request(
     return operation
 
 
-def _refuse_by_state(server: Server, act: OperationKind) -> None:
+def refuse_by_state(server: Server, kind: str) -> None:
+    """Raise OperationRefused where the server is in no state for this kind of act."""
     if server.status == ServerStatus.SUSPENDED or server.has_holds():
         raise OperationRefused(_("The server is suspended. This is possible again once the suspension is lifted."))
-    if not _is_ready_for(server, act):
+    if not _is_ready_for(server, OPERATIONS[kind]):
         raise OperationRefused(_("This is not possible in the server's present state."))
 
 

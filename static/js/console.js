@@ -1,4 +1,4 @@
-// The console of a server, over its node's own socket: output with colours, search, pause, and the commands typed before.
+// The console of a server, over its node's own socket or the shop's relay of it: output with colours, search, pause, and the commands typed before.
 const frame = document.querySelector("[data-console]");
 const output = frame.querySelector("[data-output]");
 const tools = frame.querySelector("[data-tools]");
@@ -141,14 +141,18 @@ async function connect(key) {
   opened.addEventListener("open", () => {
     wasOpen = true;
     output.replaceChildren();
-    transmit("auth", access.token);
+    if (access.token) transmit("auth", access.token); // the relay has its own
   });
   opened.addEventListener("message", (message) => {
     const { event, args } = JSON.parse(message.data);
     HEARD[event]?.(...(args ?? []));
   });
-  opened.addEventListener("close", () => {
-    if (socket === opened) giveUp(wasOpen ? texts.lost : texts.unreachable);
+  opened.addEventListener("close", ({ code, reason }) => {
+    if (socket !== opened) return;
+    if (code >= 4400 && code < 4500) { // said by the relay, and for good
+      socket = null;
+      say(reason);
+    } else giveUp(reason && code >= 4500 ? reason : wasOpen ? texts.lost : texts.unreachable);
   });
 }
 

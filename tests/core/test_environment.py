@@ -37,6 +37,7 @@ def problems_of(**variables: str) -> list[str]:
     environment.mailer()
     environment.stripe_keys()
     environment.gateway_address("STRIPE_API_BASE")
+    environment.relay_url()
     environment.count("TRUSTED_PROXY_COUNT")
     for name, is_missing in (("DATABASE_URL", is_without_database), ("REDIS_URL", is_without_redis)):
         if is_missing:
@@ -114,6 +115,7 @@ def test_the_settings_read_every_variable_before_refusing() -> None:
         ("STRIPE_WEBHOOK_SECRET", "secret", "STRIPE_WEBHOOK_SECRET must begin with"),
         ("STRIPE_WEBHOOK_SECRET", "", "STRIPE_WEBHOOK_SECRET is missing"),
         ("STRIPE_API_BASE", "http://stripe.internal", "STRIPE_API_BASE must begin with https://"),
+        ("CONSOLE_RELAY_URL", "ws://shop.example", "CONSOLE_RELAY_URL must begin with wss://"),
         ("TRUSTED_PROXY_COUNT", "-1", "TRUSTED_PROXY_COUNT must be a whole number"),
         ("TRUSTED_PROXY_COUNT", "²", "TRUSTED_PROXY_COUNT must be a whole number"),
     ],

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from core import outside
 from core.outside import Expect, OutsideError, OutsideResponse, OutsideSession, refuse_transaction
@@ -42,6 +43,12 @@ class PanelClient:
         self._client_key = str(credentials.get("client_key") or "")
         self._application_key = str(credentials.get("application_key") or "") or self._client_key
         self._name, self._url = f"panel {provider.name}", _API.sub("", provider.base_url.rstrip("/"))
+
+    @property
+    def origin(self) -> str:
+        """Of the panel's own pages."""
+        parts = urlsplit(self._url)
+        return f"{parts.scheme}://{parts.netloc}"
 
     def read(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """One object of the application API. A read may be repeated."""

@@ -39,7 +39,7 @@ class PanelConsole:
         is_own = socket.path.endswith(f"/api/servers/{uuid}/ws") and _claims(token).get("server_uuid") == uuid
         if socket.scheme not in {"ws", "wss"} or not is_own:
             raise outside.Rejected("the panel gave the token of another server's console")
-        return ConsoleAccess(socket=socket.geturl(), token=token)
+        return ConsoleAccess(socket=socket.geturl(), token=token, origin=self._panel.origin)
 
 
 def _claims(token: str) -> dict[str, Any]:
