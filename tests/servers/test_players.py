@@ -3,6 +3,7 @@
 import json
 import time
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -171,7 +172,12 @@ def test_a_game_that_does_not_answer_is_rarely_asked_again(server: Server, monke
         plays(server, game, BEDROCK)
         asked: list[object] = []
         ask = game_query.ask
-        monkeypatch.setattr(game_query, "ask", lambda *where: (asked.append(where), ask(*where))[1])
+
+        def counted(*where: Any) -> Any:
+            asked.append(where)
+            return ask(*where)
+
+        monkeypatch.setattr(game_query, "ask", counted)
         usage.watch(server, at=AT)
         server = Server.objects.select_related("blueprint").get(pk=server.pk)
         for seconds, is_watched in ((0, True), (50, True), (60, True), (300, False), (400, True), (6 * 3600, False)):
