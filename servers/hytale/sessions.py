@@ -14,8 +14,8 @@ from core import outside, site_settings, tenancy, work
 from core.models import WorkState
 from core.work import Reschedule
 from servers import events
-from servers.drivers.abilities import HiddenVariables, Power
-from servers.drivers.base import Driver
+from servers.drivers.abilities import HiddenVariables, Power, UsageFigures
+from servers.drivers.base import Driver, PowerState
 from servers.hytale import client, sign_in, tokens
 from servers.hytale.variables import IDENTITY, SESSION, needs_session
 from servers.live.usage import usage_of
@@ -53,6 +53,13 @@ def starts_with_session(server: Server, driver: Driver | Power) -> bool:
     return isinstance(driver, HiddenVariables) and isinstance(driver, Power) and needs_session(server)
 
 
+def runs_with_session(server: Server, driver: Driver | Power) -> bool:
+    """Whether the server is on, with a session of its own: then a start changes nothing, and needs no other."""
+    is_open = server.hytale_sessions.filter(status=SessionStatus.OPEN, identity_token__isnull=True).exists()
+    on = {PowerState.STARTING, PowerState.RUNNING}
+    return is_open and isinstance(driver, UsageFigures) and driver.usage(server.identifier).power_state in on
+
+
 def prepare_start(server: Server, driver: Driver | Power, *, at: datetime) -> None:
     """Give the server tokens for its next start, where the shop signs it in. To be called right before each start.
 
@@ -60,39 +67,22 @@ def prepare_start(server: Server, driver: Driver | Power, *, at: datetime) -> No
     """
     if not isinstance(driver, HiddenVariables) or not starts_with_session(server, driver):
         return
-    session = _unused(server, at=at) or _open(server, at=at)
+    known = server.hytale_sessions.filter(status=SessionStatus.OPEN)
+    # What a start that was interrupted has opened and not used.
+    unused = known.filter(identity_token__isnull=False, requested_at__gt=at - REUSED_FOR)
+    session = unused.order_by("-requested_at").first()
+    if session is None:
+        _refuse_too_often(server, at=at)
+        try:
+            session = _take_slot(server, at=at)
+        except NoSession:  # the server's own last one makes room
+            own = known.order_by("requested_at").first()
+            if own is None or not _end(own, at=at):
+                raise
+            session = _take_slot(server, at=at)
+        session = _open(session, at=at)
     values = {SESSION: str(session.session_token), IDENTITY: str(session.identity_token)}
     driver.set_hidden_variables(server.ref, values)
-
-
-def _unused(server: Server, *, at: datetime) -> HytaleSession | None:
-    """What a start that was interrupted has opened and not used."""
-    rows = server.hytale_sessions.filter(status=SessionStatus.OPEN, identity_token__isnull=False)
-    return rows.filter(requested_at__gt=at - REUSED_FOR).order_by("-requested_at").first()
-
-
-def _open(server: Server, *, at: datetime) -> HytaleSession:
-    """A new session in a free slot. Where none is free, the server's own last one makes room."""
-    _refuse_too_often(server, at=at)
-    try:
-        session = _take_slot(server, at=at)
-    except NoSession:
-        own = server.hytale_sessions.filter(status=SessionStatus.OPEN).order_by("requested_at").first()
-        if own is None or not _end(own, at=at):
-            raise
-        session = _take_slot(server, at=at)
-    try:
-        opened = _ask(session, at=at)
-    except outside.Unknown:
-        raise  # it may exist, so it takes its slot until it can no longer live
-    except outside.OutsideError:
-        _record_end(session, at=at)
-        raise
-    values: dict[str, Any] = {"session_token": opened.session_token, "identity_token": opened.identity_token}
-    values |= {"expires_at": opened.expires_at, "slot_until": opened.expires_at, "status": SessionStatus.OPEN}
-    rows = HytaleSession.objects.filter(pk=session.pk, status=SessionStatus.REQUESTED)
-    rows.update(**values, run_at=at + LOOK_EVERY)
-    return session.reload()
 
 
 def _refuse_too_often(server: Server, *, at: datetime) -> None:
@@ -142,22 +132,36 @@ def _tell_of_filling(account: HytaleAccount, taken: int, *, at: datetime) -> Non
         rows.update(filling_told_at=None)
 
 
-def _ask(session: HytaleSession, *, at: datetime) -> client.GameSession:
-    """Ask Hytale once; a second time with another access token where the first is refused. Raises NoSession."""
-    token = _access_token(session.account, at=at)
+def _open(session: HytaleSession, *, at: datetime) -> HytaleSession:
+    """Ask Hytale for it; a second time with another access token where the first is refused.
+
+    Raises NoSession; Unavailable where the account is full, so that the next try finds another; and Unknown.
+    """
+    account = session.account
     try:
+        token = _access_token(account, at=at)
         try:
-            return client.open_session(token, session.profile, at=at)
+            opened = client.open_session(token, session.profile, at=at)
         except outside.Rejected as error:
             if error.status != 401:
                 raise
-            token = _access_token(session.account, at=at, not_this=token)
-            return client.open_session(token, session.profile, at=at)
-    except outside.Rejected as error:
+            token = _access_token(account, at=at, not_this=token)
+            opened = client.open_session(token, session.profile, at=at)
+    except outside.Unknown:
+        raise  # it may exist, so it takes its slot until it can no longer live
+    except outside.OutsideError as error:
+        _record_end(session, at=at)
+        if not isinstance(error, outside.Rejected):
+            raise
         log.warning("a Hytale session of server %s was refused: %s", session.server_id, error)
         if error.status in {403, 404}:
-            _find_cause(session.account, at=at)
+            _tell_cause(account, at=at)
         raise NoSession(PowerOutcome.NO_SIGN_IN, at=at) from None
+    values: dict[str, Any] = {"session_token": opened.session_token, "identity_token": opened.identity_token}
+    values |= {"expires_at": opened.expires_at, "slot_until": opened.expires_at, "status": SessionStatus.OPEN}
+    rows = HytaleSession.objects.filter(pk=session.pk, status=SessionStatus.REQUESTED)
+    rows.update(**values, run_at=at + LOOK_EVERY)
+    return session.reload()
 
 
 def _access_token(account: HytaleAccount, *, at: datetime, not_this: str = "") -> str:
@@ -170,20 +174,19 @@ def _access_token(account: HytaleAccount, *, at: datetime, not_this: str = "") -
         raise NoSession(PowerOutcome.NO_SIGN_IN, at=at) from None
 
 
-def _find_cause(account: HytaleAccount, *, at: datetime) -> None:
-    """A refusal says neither that the account may not do it nor that it is full: its profiles tell. Staff are told.
+def _tell_cause(account: HytaleAccount, *, at: datetime) -> None:
+    """A refusal says neither that the account may not do it nor that it is full: its profiles tell, and we tell staff.
 
-    Raises Unavailable where it is full: another account may have a free slot, and the next try finds it.
+    Raises Unavailable where it is full.
     """
     sign_in.list_profiles(account, at=at)
-    rows = HytaleAccount.objects.filter(pk=account.pk)
-    if not account.reload().profile:
-        with tenancy.as_worker():
-            events.hytale_sign_ins_needed.send(HytaleAccount, account_ids=[account.pk], at=at)
-        return
+    account = account.reload()
     with tenancy.as_worker():
-        rows.update(full_until=at + FULL_FOR)
-        _tell_of_filling(account.reload(), account.slots, at=at)
+        if not account.profile:
+            events.hytale_sign_ins_needed.send(HytaleAccount, account_ids=[account.pk], at=at)
+            return
+        HytaleAccount.objects.filter(pk=account.pk).update(full_until=at + FULL_FOR)
+        _tell_of_filling(account, account.slots, at=at)
     raise outside.Unavailable("hytale: the account has no free session, though fewer are counted here")
 
 
@@ -215,24 +218,19 @@ def review(session: HytaleSession, *, at: datetime) -> Reschedule | None:
         _end(session, at=at)
         session = session.reload()
         return None if session.status == SessionStatus.ENDED else Reschedule(session.slot_until - at)
-    if session.status == SessionStatus.OPEN and _is_run_with(session, at=at):
-        # The server renews it shortly before it ends.
-        until = max(session.slot_until, at + client.SESSION_LIFE)
-        HytaleSession.objects.filter(pk=session.pk, status=SessionStatus.OPEN).update(slot_until=until)
-        return Reschedule(LOOK_EVERY)
+    if session.status == SessionStatus.OPEN and session.server.status == ServerStatus.RUNNING:
+        latest = usage_of(session.server, at=at).latest
+        later = HytaleSession.objects.filter(server=session.server_id, requested_at__gt=session.requested_at)
+        is_left = later.filter(status=SessionStatus.OPEN, identity_token__isnull=True).exists()
+        if not is_left and (latest is None or latest.power_state != PowerStatus.OFF):
+            # The server runs with it, as far as is known, and renews it shortly before it ends.
+            rows = HytaleSession.objects.filter(pk=session.pk, status=SessionStatus.OPEN)
+            rows.update(slot_until=max(session.slot_until, at + client.SESSION_LIFE))
+            return Reschedule(LOOK_EVERY)
     if at < session.slot_until:
         return Reschedule(min(session.slot_until - at, LOOK_EVERY))
     _record_end(session, at=at)
     return None
-
-
-def _is_run_with(session: HytaleSession, *, at: datetime) -> bool:
-    """Whether the server runs, as far as is known, and began with this session."""
-    server = session.server
-    latest = usage_of(server, at=at).latest
-    is_on = server.status == ServerStatus.RUNNING and (latest is None or latest.power_state != PowerStatus.OFF)
-    later = HytaleSession.objects.filter(server=server, requested_at__gt=session.requested_at)
-    return is_on and not later.filter(status=SessionStatus.OPEN, identity_token__isnull=True).exists()
 
 
 def _end(session: HytaleSession, *, at: datetime) -> bool:

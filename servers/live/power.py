@@ -100,7 +100,8 @@ def perform(task: PowerTask, *, at: datetime) -> None:
 
 def _send(task: PowerTask, driver: Power, server: Server, *, at: datetime) -> None:
     """Send the action. That it may have arrived is recorded before, and taken back where it certainly did not."""
-    if task.action in STARTS:
+    is_on_already = task.action == PowerAction.START and sessions.runs_with_session(server, driver)
+    if task.action in STARTS and not is_on_already:
         sessions.prepare_start(server, driver, at=at)
     PowerTask.objects.filter(pk=task.pk, requested_at=task.requested_at).update(outcome=PowerOutcome.NO_ANSWER)
     try:

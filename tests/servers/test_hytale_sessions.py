@@ -13,7 +13,7 @@ from core.models import WorkState
 from sandbox.client import Sandbox
 from servers import builds, events
 from servers.drivers import registry
-from servers.drivers.base import PowerAction
+from servers.drivers.base import PowerAction, PowerState
 from servers.drivers.self_service import RemoteStartup, RemoteVariable
 from servers.hytale import sessions
 from servers.hytale.variables import IDENTITY, SESSION
@@ -73,6 +73,22 @@ def test_a_restart_has_a_new_session_and_ends_the_one_before(hytale: Hytale, pan
     (after,) = hytale.sessions()
     assert after != before
     assert panel.values[server.ref][SESSION] == after
+
+
+def test_a_start_of_a_server_that_runs_takes_no_other_slot(hytale: Hytale, panel: FakePanel) -> None:
+    hytale.sign_in(slots=2)
+    server = make_running(hytale)
+    (token,) = hytale.sessions()
+    states = [PowerState.RUNNING, PowerState.STARTING, PowerState.OFF]
+    panel.usage = lambda _identifier: SimpleNamespace(power_state=states.pop(0))  # type: ignore[attr-defined]
+
+    for _ in range(2):
+        assert hytale.power(server, START).outcome == PowerOutcome.SENT
+    assert list(hytale.sessions()) == [token]
+    assert panel.sent == [(server.identifier, START)] * 3
+
+    assert hytale.power(server, START).outcome == PowerOutcome.SENT  # it had stopped by itself
+    assert len(hytale.sessions()) == 2
 
 
 def test_when_every_slot_is_taken_the_customer_reads_when_to_try_again(hytale: Hytale, panel: FakePanel) -> None:
