@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from core.outside import OutsideSession
 from sandbox.client import Sandbox
 from servers.drivers.digitalocean import driver as digitalocean_driver
 from tests.drivers.adapters import Adapter, Cloud, Docker, Panel, VirtFusion, panel_sandbox
@@ -15,6 +16,12 @@ from tests.drivers.linode import Linode
 REAL_PANEL = os.environ.get("TEST_PANEL_URL", "")
 # A real Docker Engine, with an image of busybox; the suite creates containers there and deletes these.
 REAL_ENGINE = os.environ.get("TEST_DOCKER_HOST", "")
+
+
+@pytest.fixture
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries within one call do not pause, whatever the other side asks for."""
+    monkeypatch.setitem(OutsideSession.__init__.__kwdefaults__ or {}, "sleep", lambda _seconds: None)
 
 
 @pytest.fixture

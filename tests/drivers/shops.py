@@ -8,7 +8,7 @@ from typing import Any
 from catalog.models import Plan
 from sandbox.client import Sandbox
 from servers.capacity import Size
-from servers.models import Blueprint, Build, Operation, PowerTask, Provider, ProvisioningTask
+from servers.models import Blueprint, Build, Operation, PowerTask, Provider, ProvisioningTask, RemoteDeletion
 from tests.drivers.adapters import CONTAINER_IMAGE, cloud_provider, docker_provider, virtfusion_provider
 from tests.drivers.linode import linode_provider
 from tests.servers.actions import AN_HOUR, run_until_quiet
@@ -74,4 +74,4 @@ def sold(provider: Provider, size: Size, parts: dict[str, Any]) -> tuple[Plan, B
 
 def work(at: datetime, *, within: timedelta = AN_HOUR) -> None:
     """The workers do all that there is, and what comes due within that time."""
-    run_until_quiet(at, within=within, models=(ProvisioningTask, PowerTask, Operation))
+    run_until_quiet(at, within=within, models=(ProvisioningTask, PowerTask, Operation, RemoteDeletion))

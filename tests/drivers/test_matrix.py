@@ -16,7 +16,6 @@ from django.core.cache import cache
 from requests.adapters import HTTPAdapter
 
 from catalog.models import Plan
-from core.outside import OutsideSession
 from sandbox.client import Sandbox
 from servers import convergence, inventory, resizing, services
 from servers.capacity import Size
@@ -147,8 +146,8 @@ def life(request: pytest.FixtureRequest, sandbox: Sandbox) -> Life:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls are given up after a fraction of a second, and retries within one call do not pause."""
+def impatient(without_pauses: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls are given up after a fraction of a second."""
     send = HTTPAdapter.send
 
     def send_soon(self: HTTPAdapter, request: Any, *args: Any, **options: Any) -> Any:
@@ -160,7 +159,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
             raise
 
     monkeypatch.setattr(HTTPAdapter, "send", send_soon)
-    monkeypatch.setitem(OutsideSession.__init__.__kwdefaults__ or {}, "sleep", lambda _seconds: None)
 
 
 @pytest.mark.usefixtures("impatient")
