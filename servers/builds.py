@@ -58,7 +58,7 @@ def fixed_build(server: Server) -> MachineBuild | ContainerBuild | None:
             command=sold["command"],
             ports=tuple(sold["ports"]),
             volumes=tuple(sold["volumes"]),
-            environment=overrides_of(sold["environment"], key=server.pk) | sold.get("own_environment", {}),
+            environment=overrides_of(sold["environment"], key=server.secret_key) | sold.get("own_environment", {}),
         )
     return None
 
@@ -92,11 +92,11 @@ def game_build(blueprint: Blueprint, merged: environment.Environment, chosen_ima
 
 def environment_of(server: Server) -> environment.Environment:
     """The values of the egg's variables, and what is wrong with them."""
-    return merged_environment(server.blueprint, key=server.pk, own=ServerVariable.objects.filter(server=server))
+    return merged_environment(server.blueprint, key=server.secret_key, own=ServerVariable.objects.filter(server=server))
 
 
 def merged_environment(
-    blueprint: Blueprint, *, key: UUID, own: Iterable[ServerVariable] = ()
+    blueprint: Blueprint, *, key: str, own: Iterable[ServerVariable] = ()
 ) -> environment.Environment:
     """The egg's variables for the server with this key and these variables of its own."""
     overrides = overrides_of(blueprint.environment or {}, key=key)
@@ -108,6 +108,13 @@ def merged_environment(
     return environment.merge(variables, overrides, chosen)
 
 
+def generated_variables(server: Server) -> dict[str, str]:
+    """The values of those egg variables that the shop generates for the server."""
+    values = environment_of(server).values
+    generated = [name for name, value in (server.blueprint.environment or {}).items() if value == SECRET]
+    return {name: values[name] for name in generated if name in values}
+
+
 def new_root_password() -> str:
     """A password for root, in upper and lower case and with digits."""
     return f"Nb1{secrets.token_hex(SECRET_LENGTH // 2)}"
@@ -117,7 +124,7 @@ def _secret(name: str) -> str:
     return salted_hmac("servers.environment", name, algorithm="sha256").hexdigest()[:SECRET_LENGTH]
 
 
-def overrides_of(values: Mapping[str, Any], *, key: UUID) -> dict[str, str]:
+def overrides_of(values: Mapping[str, Any], *, key: str) -> dict[str, str]:
     """A blueprint's environment as text, with passwords of the server's own."""
     overrides = {}
     for name, value in values.items():
@@ -201,7 +208,7 @@ def problem_of(blueprint: Blueprint) -> str:
     if token_variables(blueprint.egg_id).filter(Q(is_user_viewable=True) | Q(is_user_editable=True)).exists():
         return _("The egg shows customers the tokens that sign its servers in. Hide both variables on the panel.")
     try:
-        game_build(blueprint, merged_environment(blueprint, key=blueprint.pk))
+        game_build(blueprint, merged_environment(blueprint, key=str(blueprint.pk)))
     except outside.Rejected as error:
         return str(error)
     return ""

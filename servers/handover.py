@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import F, Q
 
 from accounts.models import Organization, User
 from core import tenancy
@@ -13,20 +13,28 @@ from servers.models import Operation, PowerTask, Reservation, Server, ServerAcce
 
 
 def hand_over(*, server: Server, organization: Organization, owner: User, at: datetime) -> None:
-    """Give the locked server to the organization; its owner's account on the panel gets it by convergence.
+    """Give the locked server to the organization; its owner's account on the panel gets it by convergence, which also
+    ends what those before could do there (`servers.convergence.handing_over`).
 
-    Who had access to it as a plain member no longer has. The keys that hold its rows together are checked at the end of
-    the transaction; a worker that writes for the organization before fails there, and tries again.
+    Who had access to it as a plain member no longer has, and what they sent and were given is forgotten. The keys that
+    hold its rows together are checked at the end of the transaction; a worker that writes for the organization before
+    fails there, and tries again.
     """
     with tenancy.within_worker():
         ServerAccess.objects.filter(server=server).delete()
+        Operation.objects.filter(server=server).update(content=None, result=None)
         for model in rows_of_servers():
             model._default_manager.filter(server=server).update(organization=organization)
         held = Q(pk=server.reservation_id) | Q(extends=server.reservation_id) | Q(server_move__server=server)
         ids = Reservation.objects.filter(held).values_list("pk", flat=True)
         Reservation.objects.filter(pk__in=list(ids)).update(organization=organization)
         Server.objects.filter(pk=server.pk).update(
-            organization=organization, owner=owner, build=without_keys(server.build), root_password=None
+            organization=organization,
+            owner=owner,
+            build=without_keys(server.build),
+            root_password=None,
+            generation=F("generation") + 1,
+            handover={},
         )
         request_convergence(server_ids=[server.pk], at=at)
 

@@ -12,7 +12,7 @@ from sandbox.pterodactyl import jobs
 from sandbox.pterodactyl.application import allocations, creation, locations, nests, nodes, servers, users
 from sandbox.pterodactyl.application import databases as application_databases
 from sandbox.pterodactyl.call import READ, WRITE, Call, cleaned, parse_body, parse_query, path_of
-from sandbox.pterodactyl.client import backups, files, network, schedules, startup
+from sandbox.pterodactyl.client import backups, files, network, schedules, startup, subusers
 from sandbox.pterodactyl.client import databases as client_databases
 from sandbox.pterodactyl.client import servers as client_servers
 from sandbox.pterodactyl.errors import PanelError, WorkerDied, forbidden
@@ -24,7 +24,7 @@ from sandbox.pterodactyl.rows import ApiKey, User
 MODULES = (
     *(users, nodes, allocations, locations, nests, creation, application_databases, servers),
     *(client_servers, backups, client_databases, files),
-    *(startup, schedules, network),
+    *(startup, schedules, network, subusers),
 )
 ROUTES = [route for module in MODULES for route in module.routes.listed]
 log = logging.getLogger(__name__)

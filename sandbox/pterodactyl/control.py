@@ -36,6 +36,7 @@ class PanelControl:
             Route("/nodes/{node}", self.change_node, methods=["POST"]),
             Route("/nodes/{node}/restart", self.restart_node, methods=["POST"]),
             Route("/servers/{server}/transfer", self.transfer_server, methods=["POST"]),
+            Route("/servers/{server}/subusers", self.let_in, methods=["POST"]),
         ]
 
     def saved(self, content: Any, status: int = 200) -> Response:
@@ -133,6 +134,16 @@ class PanelControl:
             lifecycle.transfer(self.panel, server, node)
         except LookupError as error:
             raise ControlError(str(error)) from error
+        return self.saved(without_secrets(server))
+
+    async def let_in(self, request: Request) -> Response:
+        """Let the user ``user_id`` in on a server, as its owner does on the panel's own pages."""
+        body = await json_body(request)
+        server = self.panel.store.servers.get(request.path_params["server"])
+        user = self.panel.store.users.get(body.get("user_id", 0))
+        if server is None or user is None:
+            raise ControlError("there is no such server, or no such user")
+        server.subusers = [*server.subusers, user.id]
         return self.saved(without_secrets(server))
 
 

@@ -167,6 +167,7 @@ class Server(Row):
     backup_limit: int = 0
     installed_at: float | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    subusers: list[int] = field(default_factory=list)
     runtime: "Runtime" = field(default_factory=lambda: Runtime())
 
     @property

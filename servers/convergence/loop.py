@@ -11,6 +11,7 @@ from servers.convergence import (
     absence,
     creation,
     drift,
+    handing_over,
     installing,
     provisioning_log,
     relocation,
@@ -105,7 +106,8 @@ def next_step(ctx: ConvergenceContext) -> Reschedule | None:
     # that is being replaced cannot start while the one before it has its ports.
     if server.status == ServerStatus.INSTALLING and not ctx.driver.differences(ctx.spec, remote):
         return starting.start_again(ctx, step=Step.INSTALLED)
-    return drift.step(ctx)
+    wait = drift.step(ctx)
+    return handing_over.step(ctx) if wait is None and server.handover is not None else wait
 
 
 def require_unclaimed(ctx: ConvergenceContext, remote: RemoteServer) -> None:

@@ -86,6 +86,17 @@ class HiddenVariables(Protocol):
 
 
 @runtime_checkable
+class SharedAccess(Protocol):
+    """A provider where the owner of a server lets others in by themselves, beside what our pages know."""
+
+    def guests(self, identifier: str) -> Sequence[str]:
+        """The refs of all who were let in beside the owner. Raises WrongState."""
+
+    def remove_guest(self, identifier: str, ref: str) -> None:
+        """They are not let in any more; already removed is fine. Raises WrongState."""
+
+
+@runtime_checkable
 class AllowedImages(Protocol):
     """A provider that makes servers only from images which its operator allows."""
 

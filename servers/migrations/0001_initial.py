@@ -380,6 +380,8 @@ class Migration(migrations.Migration):
                 ('disk_mib', models.PositiveIntegerField(verbose_name='disk (MiB)')),
                 ('resize_asked_at', models.DateTimeField(blank=True, help_text='Empty: the provider has its present size.', null=True, verbose_name='resizing requested at')),
                 ('root_password', core.encryption.EncryptedTextField(blank=True, help_text='What a machine is built with, until its customer has seen it.', null=True, verbose_name='root password')),
+                ('generation', models.PositiveSmallIntegerField(default=0, help_text='How often another organization got it: with it, its own passwords become others.')),
+                ('handover', models.JSONField(blank=True, help_text='Until the access of whoever had it before has ended at its provider: what was done of that.', null=True, verbose_name='handing over')),
                 ('databases_limit', models.PositiveIntegerField(default=0, verbose_name='databases')),
                 ('backups_limit', models.PositiveIntegerField(default=0, verbose_name='backups')),
                 ('ports_limit', models.PositiveIntegerField(default=0, verbose_name='ports')),

@@ -110,6 +110,15 @@ class Server(StateMachine, Entity, Timestamped):
         blank=True,
         help_text=_("What a machine is built with, until its customer has seen it."),
     )
+    generation = models.PositiveSmallIntegerField(
+        default=0, help_text=_("How often another organization got it: with it, its own passwords become others.")
+    )
+    handover: Any = models.JSONField(
+        _("handing over"),
+        null=True,
+        blank=True,
+        help_text=_("Until the access of whoever had it before has ended at its provider: what was done of that."),
+    )
     databases_limit = models.PositiveIntegerField(_("databases"), default=0)
     backups_limit = models.PositiveIntegerField(_("backups"), default=0)
     ports_limit = models.PositiveIntegerField(_("ports"), default=0)
@@ -192,6 +201,11 @@ class Server(StateMachine, Entity, Timestamped):
         """See `StateMachine`; the same status is always allowed, since convergence runs again and again."""
         if status != self.status:
             super().transition_to(status)
+
+    @property
+    def secret_key(self) -> str:
+        """What its own passwords are derived from: the same as long as one organization has it."""
+        return f"{self.pk}:{self.generation}" if self.generation else str(self.pk)
 
     def has_holds(self) -> bool:
         """Whether a reason to keep the server suspended is in force."""

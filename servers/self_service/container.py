@@ -93,7 +93,7 @@ def page(request: HttpRequest, pk: UUID) -> HttpResponse:
         "shown": shown,
         "is_live": not form.is_bound and shown.is_busy,
         "ports": ports,
-        "sold": _sold_variables(build["environment"], pk),
+        "sold": _sold_variables(build["environment"], row.secret_key),
     }
     status = 422 if form.errors else 200
     return render_section(request, server, "servers/container.html", context, section="container", status=status)
@@ -123,7 +123,7 @@ def _ports(server: Server) -> list[Port]:
     ]
 
 
-def _sold_variables(environment: dict[str, Any], key: UUID) -> list[tuple[str, str]]:
+def _sold_variables(environment: dict[str, Any], key: str) -> list[tuple[str, str]]:
     """What the container was sold with. Of a value only the server's own passwords are shown: others are the shop's."""
     values = builds.overrides_of(environment, key=key)
     return [(name, values[name] if environment[name] == builds.SECRET else "") for name in sorted(values)]

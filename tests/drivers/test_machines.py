@@ -369,7 +369,7 @@ def test_a_container_gets_another_image_and_the_customers_variables(container: M
     )
     page = machine.open("container")
     assert "of-the-shop" not in page
-    assert builds.overrides_of({"PASSWORD": builds.SECRET}, key=machine.server.pk)["PASSWORD"] in page
+    assert builds.overrides_of({"PASSWORD": builds.SECRET}, key=machine.server.secret_key)["PASSWORD"] in page
     assert machine.server.address in page
     for name, wrong in (
         ("environment", "no equals sign"),

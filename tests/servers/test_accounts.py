@@ -5,12 +5,16 @@ from datetime import timedelta
 from allauth.account.models import EmailAddress
 from allauth.account.signals import email_changed
 
+from core import tenancy
 from sandbox.client import Sandbox
-from servers import inventory
+from servers import handover, inventory
+from servers.builds import SECRET
 from servers.drivers.pterodactyl.client import PanelClient
+from servers.drivers.pterodactyl.driver import PterodactylDriverWithClientKey
 from servers.models import DriftFinding, DriftKind, PanelAccount, Provider, Server, ServerStatus, SyncKind
-from tests.servers.actions import make_running, request_count, run_until_quiet
-from tests.servers.builders import AT
+from tests.builders import make_organization, make_plan, make_user
+from tests.servers.actions import control, make_running, panel_servers, request_count, run_until_quiet
+from tests.servers.builders import AT, make_game_blueprint
 
 LATER = AT + timedelta(days=2)  # the request reads the real clock
 CHANGE = "PATCH /api/application/users/*"
@@ -66,3 +70,36 @@ def test_an_address_that_another_account_has_is_for_staff_and_stops_no_server(
     inventory.sync(provider_id=provider.pk, kind=SyncKind.USERS, at=AT)
     finding = DriftFinding.objects.get(kind=DriftKind.EMAIL, closed_at=None)
     assert finding.subject == panel_account(provider, server)["username"]
+
+
+def test_who_had_a_server_before_its_transfer_can_do_nothing_with_it_at_the_panel(
+    panel: Sandbox, provider: Provider
+) -> None:
+    plan = make_plan()
+    blueprint = make_game_blueprint(provider, plan, environment={"DL_PATH": SECRET})
+    server = make_running(provider, plan=plan, blueprint=blueprint, databases=2)
+    driver = PterodactylDriverWithClientKey(provider)
+    known = {driver.create_database(server.identifier, name, "%") for name in ("players", "shop")}
+    names = {"username": "friend", "first_name": "A", "last_name": "B", "password": "x" * 12}
+    friend = PanelClient(provider).write("POST", "/users", {"email": "friend@example.com", **names})["attributes"]
+    control(panel, f"servers/{server.ref}/subusers", {"user_id": friend["id"]})
+    [before] = panel_servers(panel)
+    rotations = "POST /api/client/servers/*/databases/*/rotate-password"
+    panel.arm("pterodactyl", rotations, "lose_answer", after=1)
+    panel.arm("pterodactyl", "DELETE /api/client/servers/*/users/*", "lose_answer")
+    buyer = make_user()
+
+    with tenancy.as_worker():
+        handover.hand_over(server=server, organization=make_organization(buyer), owner=buyer, at=LATER)
+    run_until_quiet(LATER)
+    run_until_quiet(LATER + timedelta(days=1))
+
+    [now] = panel_servers(panel)
+    assert (before["subusers"], now["subusers"], server.reload().handover) == ([friend["id"]], [], None)
+    assert now["user_id"] == int(PanelAccount.objects.get(user=buyer).ref) != before["user_id"]
+    databases = driver.databases(server.identifier)
+    assert not known & {driver.database_password(server.identifier, each.ref) for each in databases}
+    assert request_count(panel, rotations) == 3  # of one whose answer was lost, once more
+    passwords = {each["environment"]["DL_PATH"] for each in (before, now)}
+    assert {len(each) for each in passwords} == {24}
+    assert len(passwords) == 2

@@ -10,11 +10,11 @@ ADMIN_PERMISSIONS = ["*", "admin.websocket.errors", "admin.websocket.install", "
 def find_server(call: Call) -> Server:
     """The server of the path, by short or full id.
 
-    Raises a 404 when the user is neither its owner nor a root admin.
+    Raises a 404 when the user is neither its owner, a subuser, nor a root admin.
     """
     for server in call.panel.store.servers:
         if call.params["server"] in (server.identifier, server.uuid):
-            if call.user.is_root_admin or server.user_id == call.user.id:
+            if call.user.is_root_admin or call.user.id in (server.user_id, *server.subusers):
                 return server
             break
     raise not_found()

@@ -25,6 +25,11 @@ def allocation(server: Server, row: Allocation) -> Json:
     )
 
 
+def subuser(user: User) -> Json:
+    """Somebody who was let in on a server, with what the shop reads."""
+    return item("server_subuser", {"uuid": user.uuid, "username": user.username, "email": user.email})
+
+
 def variable(server: Server, row: EggVariable) -> Json:
     """An egg variable with the value of a server."""
     return item(

@@ -8,6 +8,7 @@ from servers.drivers.pterodactyl.schedules import PanelSchedules
 from servers.drivers.pterodactyl.self_service import PanelBackups
 from servers.drivers.pterodactyl.settings import PanelSettings
 from servers.drivers.pterodactyl.startup import PanelStartup
+from servers.drivers.pterodactyl.subusers import PanelSubusers
 
 
 class PanelSections(
@@ -19,5 +20,6 @@ class PanelSections(
     PanelSettings,
     PanelFiles,
     PanelConsole,
+    PanelSubusers,
 ):
     """By the client API, so only with a client key."""
