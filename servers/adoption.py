@@ -69,6 +69,11 @@ def account_problem(seen: RemoteServerSeen, owner: User) -> str:
     if PanelAccount.objects.filter(provider=seen.provider_id, user=owner).exists():
         return ""
     account = account_with_address(seen, owner)
+    if account is not None and account.ref != seen.account_ref:
+        return _(
+            "Another account there has the owner's address, which everybody can enter there. If it is theirs, give it "
+            "the server there first."
+        )
     if account is not None and account.is_admin:
         return _("The account there with the owner's address administers the panel, so it is given to no customer.")
     if account is not None and PanelAccount.objects.filter(provider=seen.provider_id, ref=account.ref).exists():

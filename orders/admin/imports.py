@@ -8,7 +8,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldBooleanSwitchWidget
 
 from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReadOnlyInline, StaffAction, WorkItemAdmin
 from orders.admin.adoption import BilledForm
@@ -23,7 +23,7 @@ PERMISSIONS = ("servers.add_server", "orders.add_order")
 class CheckForm(BilledForm):
     """Which provider, and what staff say of single servers."""
 
-    field_order = ("provider", "term", "billed_from", "mapping")
+    field_order = ("provider", "term", "billed_from", "mapping", "matches_by_email")
 
     provider = forms.ModelChoiceField(
         label=gettext_lazy("Provider"), queryset=Provider.objects.order_by("name"), widget=UnfoldAdminSelectWidget
@@ -36,6 +36,16 @@ class CheckForm(BilledForm):
             "CSV, or empty. Its first line names the columns: ref (the server's ID there), and any of email, plan "
             "(its code), term and billed_from. What it leaves out is decided by the account's address, the plan that "
             "fits best, and the values above."
+        ),
+    )
+
+    matches_by_email = forms.BooleanField(
+        label=gettext_lazy("Confirm matches by email"),
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text=gettext_lazy(
+            "Accounts there belong to the customers here with the same email addresses. On a panel everybody can enter "
+            "any address without proof, so check without this first, and read which servers that is about."
         ),
     )
 
@@ -55,7 +65,7 @@ class CheckForm(BilledForm):
 
 def check(_row: None, context: ActionContext) -> str:
     """Have a worker find out what an import would do."""
-    data = {name: context.data[name] for name in ("provider", "mapping", "term", "billed_from")}
+    data = {name: context.data[name] for name in ("provider", "mapping", "term", "billed_from", "matches_by_email")}
     importing.request_check(**data, actor=context.user, at=context.at)
     return _("A worker checks now what would happen. Open the import to read it; nothing is done before you start it.")
 
@@ -71,8 +81,8 @@ class ImportRowInline(ReadOnlyInline):
     """What happens to each server, those that are left out first."""
 
     model = ImportRow
-    columns = ("outcome", "ref", "name", "note", "email", "plan", "term", "billed_from", "server")
-    related = ("plan", "server")
+    columns = ("outcome", "ref", "name", "note", "email", "plan", "price", "term", "billed_from", "server")
+    related = ("plan", "price", "server")
     ordering = ("-outcome", "position")
     per_page = 50
     has_link = False
@@ -89,7 +99,10 @@ class ServerImportAdmin(ReadOnlyAdmin):
     inlines = (ImportRowInline,)
     sections: ClassVar[Any] = (
         (None, ("provider", "state", "planned", "refused", "imported")),
-        (gettext_lazy("Asked for"), ("term", "billed_from", "mapped", "requested_by", "created_at", "finished_at")),
+        (
+            gettext_lazy("Asked for"),
+            ("term", "billed_from", "mapped", "matches_by_email", "requested_by", "created_at", "finished_at"),
+        ),
     )
     staff_list_actions = (
         StaffAction(

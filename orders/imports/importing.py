@@ -28,15 +28,25 @@ def request_check(
     mapping: list[dict[str, str]],
     term: str,
     billed_from: date,
+    matches_by_email: bool = False,
     actor: User | None,
     at: datetime,
 ) -> ServerImport:
-    """A new import, which a worker checks and does nothing else with."""
+    """A new import, which a worker checks and does nothing else with.
+
+    `matches_by_email`: staff say that accounts there are those of the customers here with the same addresses.
+    """
     with tenancy.as_worker():
         server_import = ServerImport.objects.create(
-            provider=provider, mapping=mapping, term=term, billed_from=billed_from, requested_by=actor
+            provider=provider,
+            mapping=mapping,
+            term=term,
+            billed_from=billed_from,
+            matches_by_email=matches_by_email,
+            requested_by=actor,
         )
         new = {"provider": str(provider.pk), "term": term, "billed_from": str(billed_from), "mapped": len(mapping)}
+        new["matches_by_email"] = matches_by_email
         audit.record(action="import.check", entity=server_import, actor=actor, new=new, at=at)
         ImportTask.request(server_import, at=at)
         work.wake_worker(ImportTask)
@@ -119,7 +129,11 @@ def adopt_row(server_import: ServerImport, row: ImportRow, *, at: datetime) -> A
     if seen is None or row.plan_id is None:
         raise NotAdoptable(_("The provider no longer has it."))
     actor = server_import.requested_by
-    owner, organization = customer_of(row.email, actor, at=at)
+    known = planning.customers_with([row.email]).get(row.email)
+    said = next((each for each in server_import.mapping if each["ref"] == row.ref), {})
+    if problem := planning.match_problem(server_import, known, said):  # they signed up since
+        raise NotAdoptable(problem)
+    owner, organization = customer_of(row.email, known, actor, at=at)
     currency = adoption.currency_of(organization)
     fit = read_plan_fits(currency, provider_ids=[seen.provider_id]).of_plan(seen.provider_id, row.plan_id)
     if fit is None:
@@ -127,15 +141,19 @@ def adopt_row(server_import: ServerImport, row: ImportRow, *, at: datetime) -> A
     price = adoption.price_of(fit, row.term, organization)
     if price is None:
         raise NotAdoptable(_("The plan has no price in %(currency)s.") % {"currency": currency})
+    if price.pk != row.price_id:
+        text = _("It would renew at %(price)s now, and not at %(shown)s as was shown. Check again.")
+        raise NotAdoptable(text % {"price": price, "shown": row.price})
     sale = adoption.Sale(organization, owner, fit, price, adoption.start_of(row.billed_from))
     return adoption.adopt(seen=seen, sale=sale, actor=actor, at=at)
 
 
-def customer_of(email: str, actor: User | None, *, at: datetime) -> tuple[User, Organization]:
+def customer_of(
+    email: str, known: planning.Customer | None, actor: User | None, *, at: datetime
+) -> tuple[User, Organization]:
     """The user with exactly this address and their organization; a new one has no password and is invited."""
-    customer = planning.customers_with([email]).get(email)
-    if customer is not None:
-        return customer.user, customer.organization
+    if known is not None:
+        return known.user, known.organization
     user = User.objects.filter(email=email).first() or accounts.invite_user(email=email, actor=actor, at=at)
     return user, accounts.ensure_personal_organization(user=user)
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Plan, Term
+from catalog.models import Plan, PlanPrice, Term
 from core import tenancy
 from core.models import (
     CoalescedWorkItem,
@@ -48,6 +48,11 @@ class ServerImport(StateMachine, Entity, Timestamped):
     mapping: Any = models.JSONField(_("mapping"), default=list, blank=True)
     term = models.CharField(_("billing cycle"), max_length=12, choices=Term, default=Term.MONTHLY)
     billed_from = models.DateField(_("billed from"))
+    matches_by_email = models.BooleanField(
+        _("customers by address"),
+        default=False,
+        help_text=_("An account there is of the customer here with its address, which nobody has checked."),
+    )
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -103,6 +108,14 @@ class ImportRow(Entity, Timestamped):
     name = models.CharField(_("name"), max_length=191, blank=True, default="")
     email = models.CharField(_("email"), max_length=191, blank=True, default="")
     plan = models.ForeignKey(Plan, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    price = models.ForeignKey(
+        PlanPrice,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text=_("At which it will renew: only at this one is it imported."),
+    )
     term = models.CharField(_("billing cycle"), max_length=12, choices=Term)
     billed_from = models.DateField(_("billed from"))
     outcome = StatusField(max_length=8, choices=ImportOutcome)

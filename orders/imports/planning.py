@@ -21,11 +21,19 @@ from servers.plan_fits import PlanFit, PlanFits, read_plan_fits
 
 @dataclass(frozen=True)
 class Customer:
-    """A user with the address, their organization, and whether they proved that the address is theirs."""
+    """A user with the address, their organization, and whether they proved that the address is theirs.
+
+    One whom nobody has ever signed in as is whoever proves it first.
+    """
 
     user: User
     organization: Organization
     is_confirmed: bool
+
+    @property
+    def is_somebody(self) -> bool:
+        """Whether somebody uses the account, so that they may have paid and own something here."""
+        return self.user.has_usable_password() or self.user.last_login is not None
 
 
 @dataclass(frozen=True)
@@ -70,11 +78,14 @@ def plan_row(
             raise Refused(problem)
         row.email = email_of(seen, said, facts)
         require_customer(row.email, seen, said, facts)
+        if problem := match_problem(server_import, facts.customers.get(row.email), said):
+            raise Refused(problem)
         fit = fit_of(seen, said, facts)
         row.plan = fit.plan
         if row.billed_from <= at.date():
             raise Refused(_("It is billed from a day that is not after today."))
-        row.outcome, row.note = ImportOutcome.PLANNED, note_of(row, seen, fit, facts)
+        row.price = price_of(row, fit, facts)
+        row.outcome, row.note = ImportOutcome.PLANNED, note_of(row, said, seen, facts)
     except Refused as refused:
         row.outcome, row.note = ImportOutcome.REFUSED, str(refused)
     row.note = row.note[:255]
@@ -113,6 +124,17 @@ def require_customer(email: str, seen: RemoteServerSeen, said: Mapping[str, str]
         raise Refused(_("The user %(email)s has not confirmed their address.") % {"email": email})
 
 
+def match_problem(server_import: ServerImport, customer: Customer | None, said: Mapping[str, str]) -> str:
+    """Why the server is not the customer's only because of its account's address; empty where staff said so.
+
+    Whoever has an account at a provider can give it another address there, and need not prove that it is theirs.
+    """
+    if customer is None or not customer.is_somebody or "email" in said or server_import.matches_by_email:
+        return ""
+    text = _("Matched to %(organization)s only by email. Name the customer in the mapping, or confirm such matches.")
+    return text % {"organization": customer.organization}
+
+
 def fit_of(seen: RemoteServerSeen, said: Mapping[str, str], facts: Facts) -> PlanFit:
     """The plan that the mapping names, else the one that fits best. Raises Refused."""
     if code := said.get("plan"):
@@ -128,8 +150,8 @@ def fit_of(seen: RemoteServerSeen, said: Mapping[str, str], facts: Facts) -> Pla
     return named
 
 
-def note_of(row: ImportRow, seen: RemoteServerSeen, fit: PlanFit, facts: Facts) -> str:
-    """What happens to a server that is imported, in a line. Raises Refused where the plan has no price."""
+def price_of(row: ImportRow, fit: PlanFit, facts: Facts) -> PlanPrice:
+    """At which it will renew, in what its customer pays. Raises Refused where the plan has none."""
     customer = facts.customers.get(row.email)
     organization = customer.organization if customer else None
     is_fixed = organization is not None and organization.currency_fixed_at is not None
@@ -138,12 +160,20 @@ def note_of(row: ImportRow, seen: RemoteServerSeen, fit: PlanFit, facts: Facts) 
     if price is None:
         text = _("The plan %(plan)s has no price in %(currency)s for this billing cycle.")
         raise Refused(text % {"plan": fit.plan, "currency": currency})
-    size = size_of(seen, fit.plan)
+    return price
+
+
+def note_of(row: ImportRow, said: Mapping[str, str], seen: RemoteServerSeen, facts: Facts) -> str:
+    """What happens to a server that is imported as the row says, in a line."""
+    customer = facts.customers.get(row.email)
+    size = size_of(seen, row.plan)  # type: ignore[arg-type]
     parts = [
-        str(organization) if organization else _("new customer"),
-        f"{price}",
+        str(customer.organization) if customer else _("new customer"),
+        f"{row.price}",
         _("keeps %(size)s") % {"size": f"{formats.size(size.memory_mib)}, {formats.size(size.disk_mib)}"},
     ]
+    if customer is not None and customer.is_somebody and "email" not in said:
+        parts.append(_("matched by email"))
     if seen.is_suspended:
         parts.append(_("stays suspended"))
     return " · ".join(parts)
@@ -169,9 +199,12 @@ def customers_with(emails: Iterable[str]) -> dict[str, Customer]:
     organizations: dict[UUID, Organization] = {}
     for organization in owned:
         organizations.setdefault(organization.owner_id, organization)
-    verified = set(EmailAddress.objects.filter(user__in=users, verified=True).values_list("user_id", flat=True))
+    rows = EmailAddress.objects.filter(user__in=users, verified=True).values_list("user_id", "email")
+    verified = {(user_id, email.lower()) for user_id, email in rows}
     return {
-        user.email.lower(): Customer(user, organizations[pk], pk in verified or not user.has_usable_password())
+        user.email.lower(): Customer(
+            user, organizations[pk], (pk, user.email.lower()) in verified or not user.has_usable_password()
+        )
         for pk, user in users.items()
         if pk in organizations
     }

@@ -17,7 +17,7 @@ from accounts.models import User
 from billing import ledger_audit
 from billing.models import InvoiceItem, InvoiceState, RunKind, Subscription
 from billing.runs import runner
-from catalog.models import Kind, Plan
+from catalog.models import Kind, Plan, PlanPrice
 from core import work
 from core.models import AuditEntry
 from orders import adoption
@@ -81,9 +81,9 @@ def make_seen(provider: Provider, node: Node, number: int, account: str, port: A
     )
 
 
-def check(provider: Provider, mapping: str = "") -> ServerImport:
+def check(provider: Provider, mapping: str = "", **options: bool) -> ServerImport:
     """A checked import."""
-    values: dict[str, Any] = {"term": "monthly", "billed_from": BILLED_FROM, "actor": None, "at": AT}
+    values: dict[str, Any] = {"term": "monthly", "billed_from": BILLED_FROM, "actor": None, "at": AT, **options}
     server_import = importing.request_check(provider=provider, mapping=parse_mapping(mapping), **values)
     importing.advance(server_import_id=server_import.pk, at=AT)
     return server_import.reload()
@@ -195,8 +195,44 @@ def test_somebody_who_has_not_confirmed_an_address_gets_no_servers_by_it(provide
     found = outcomes(check(provider))
 
     assert (found["100"], found["101"], found["102"]) == ("refused", "refused", "planned")
+    EmailAddress.objects.create(user=stranger, email="other@example.test", verified=True)
+    assert outcomes(check(provider, matches_by_email=True))["100"] == ImportOutcome.REFUSED
     EmailAddress.objects.update_or_create(user=stranger, email=stranger.email, defaults={"verified": True})
-    assert outcomes(check(provider))["100"] == ImportOutcome.PLANNED
+    assert outcomes(check(provider, matches_by_email=True))["100"] == ImportOutcome.PLANNED
+
+
+def test_the_address_of_an_account_there_gives_nobody_a_server_unless_staff_say_so(provider: Provider) -> None:
+    server_import = check(provider)
+    ada = make_user("ada@example.test", last_login=AT)  # after the check
+    EmailAddress.objects.update_or_create(user=ada, email=ada.email, defaults={"verified": True})
+    run(server_import)
+
+    assert outcomes(server_import) == {"100": "refused", "101": "refused", "102": "imported", "103": "refused"}
+    mapped = check(provider, "ref,email\n101,ada@example.test")
+    assert "only by email" in mapped.rows.get(ref="100").note
+    assert mapped.rows.get(ref="101").outcome == ImportOutcome.PLANNED
+    confirmed = check(provider, matches_by_email=True)
+    assert "matched by email" in confirmed.rows.get(ref="100").note
+    # Her own account there, and no other: who says they are her on the panel gets none of her servers.
+    RemoteAccountSeen.objects.filter(ref="ada").update(email="x@example.test")
+    RemoteAccountSeen.objects.filter(ref="roo").update(email="ada@example.test", is_admin=False)
+    run(confirmed)
+    assert "Another account there" in ImportRow.objects.get(server_import=confirmed, ref="100").note
+
+
+def test_a_price_that_moved_since_it_was_shown_is_not_taken(provider: Provider) -> None:
+    server_import = check(provider)
+    shown = server_import.rows.get(ref="100").price
+    assert shown is not None
+    PlanPrice.objects.filter(pk=shown.pk).update(superseded_at=AT)
+    make_price(shown.plan, minor=500)
+
+    run(server_import)
+
+    assert set(outcomes(server_import).values()) == {"refused"}
+    note = ImportRow.objects.get(server_import=server_import, ref="100").note
+    assert ("$5.00" in note, "$4.00" in note) == (True, True)
+    assert not Server.objects.exists()
 
 
 def test_a_check_reads_as_often_for_many_servers_as_for_one(provider: Provider) -> None:

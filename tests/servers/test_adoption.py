@@ -193,10 +193,15 @@ def test_an_account_there_is_the_owners_only_where_the_address_is_exactly_theirs
     names = {"first_name": "A", "last_name": "B", "password": "x" * 12}
     client = PanelClient(provider)
     for username, email in (("bda", "bada@example.test"), ("ada", "Ada@Example.test")):
-        client.write("POST", "/users", {**names, "username": username, "email": email})
-    seen = make_orphan(panel, provider)
+        made = client.write("POST", "/users", {**names, "username": username, "email": email})
+    seen, sale = make_orphan(panel, provider), make_sale(provider, price)
+    with pytest.raises(NotAdoptable, match="Another account there"):  # who entered it need not be her
+        adoption.adopt(seen=seen, sale=sale, actor=None, at=LATER)
+    details = {"name": seen.name, "external_id": None, "description": "", "user": made["attributes"]["id"]}
+    client.write("PATCH", f"/servers/{seen.ref}/details", details)
+    sync(provider)
 
-    server = adoption.adopt(seen=seen, sale=make_sale(provider, price), actor=None, at=LATER)
+    server = adoption.adopt(seen=seen.reload(), sale=sale, actor=None, at=LATER)
     run_until_quiet(LATER)
 
     account = PanelAccount.objects.get(user=server.owner)

@@ -26,6 +26,11 @@ class Command(BaseCommand):
         parser.add_argument("--mapping", metavar="FILE", type=Path)
         parser.add_argument("--term", choices=TERMS, default=Term.MONTHLY)
         parser.add_argument("--billed-from", metavar="DATE", type=date.fromisoformat, help="default: the next month")
+        parser.add_argument(
+            "--match-by-email",
+            action="store_true",
+            help="accounts there are those of the customers here with the same addresses, which nobody has checked",
+        )
         parser.add_argument("--import", action="store_true", dest="is_import")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,7 +45,13 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         billed_from = options["billed_from"] or first_of_next_month(at.date())
         server_import = importing.request_check(
-            provider=provider, mapping=mapping, term=options["term"], billed_from=billed_from, actor=None, at=at
+            provider=provider,
+            mapping=mapping,
+            term=options["term"],
+            billed_from=billed_from,
+            matches_by_email=options["match_by_email"],
+            actor=None,
+            at=at,
         )
         importing.advance(server_import_id=server_import.pk, at=at)
         if options["is_import"]:
