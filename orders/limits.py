@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from django.db import connection
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -16,7 +16,7 @@ from billing import subscriptions
 from billing.models import Payment, PaymentMethod, PaymentState
 from catalog.models import Term
 from core import site_settings
-from orders.models import Order, OrderItem, OrderStatus
+from orders.models import Order, OrderItem, OrderStatus, ServerTransfer
 
 IPV6_PREFIX = 64  # the smallest network that a provider gives to one customer
 
@@ -39,7 +39,8 @@ def require_unpaid_below_limit(*, organization: Organization, user: User, networ
     """Raise TooManyUnpaidOrders where `count` more servers are too many; until the transaction ends, nobody adds one.
 
     An order of several servers counts as several. Those whose payment a bank processes or staff review are not
-    counted: nothing is left to do for their customer. Of a new customer, servers that a coupon made free count too.
+    counted: nothing is left to do for their customer. Of a new customer, servers that a coupon made free count too, and
+    those that another organization gave them.
     """
     lock_keys([f"unpaid:{key}" for key in (organization.pk, user.pk, network) if key])
     theirs, members = Q(order__placed_by=user), Q(order__organization=organization)
@@ -54,8 +55,10 @@ def require_unpaid_below_limit(*, organization: Organization, user: User, networ
     counted = dict(unpaid_servers)
     if is_new(organization):
         free = OrderItem.objects.filter(order__total_minor=0, subscription__status__in=subscriptions.GOING_ON)
-        # What staff took over or another organization gave has no form: nobody ordered it.
-        free = free.exclude(subscription__term=Term.HOURLY).exclude(order__form_token=None).filter(theirs | members)
+        # What staff took over has no form, and no transfer either.
+        received = ServerTransfer.objects.filter(server=OuterRef("server"), new_organization=OuterRef("organization"))
+        is_asked_for = Q(order__form_token__isnull=False) | Exists(received)
+        free = free.exclude(subscription__term=Term.HOURLY).filter(is_asked_for).filter(theirs | members)
         of_new = site_settings.get("orders.max_unpaid_of_new_customer")
         for name in ("user", "organization"):
             limit[name] = min(limit[name], of_new)

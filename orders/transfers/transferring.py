@@ -21,7 +21,7 @@ from billing.models import ItemKind, Period, PriceMove, Subscription, Subscripti
 from catalog.models import Term
 from core import audit, tenancy
 from core.money import Money, Rate
-from orders import events, transitions
+from orders import events, limits, transitions
 from orders.changes import locking, quoting
 from orders.changes.models import OPEN, PlanChange
 from orders.models import Order, OrderItem, OrderItemAddon, WaitlistEntry
@@ -137,8 +137,16 @@ def end(transfer: ServerTransfer, status: TransferStatus, at: datetime, **fields
 
 
 def accept(*, transfer: ServerTransfer, organization: Organization, actor: User, at: datetime) -> Order:
-    """The organization has the server from now on; its order. Raises TransferRefused, with nothing changed."""
+    """The organization has the server from now on; its order. Raises TransferRefused, with nothing changed.
+
+    Who never paid may receive as many as they may order for nothing: not one account after the other filled this way.
+    """
     with tenancy.as_worker(organization):
+        if limits.is_new(organization):
+            try:
+                limits.require_unpaid_below_limit(organization=organization, user=actor, network=None)
+            except limits.TooManyUnpaidOrders as error:
+                raise TransferRefused(str(error)) from error
         transitions.lock_order(OrderItem.objects.values_list("order_id", flat=True).get(pk=transfer.item_id))
         subscription_id = OrderItem.objects.values_list("subscription_id", flat=True).get(pk=transfer.item_id)
         subscription = subscriptions.lock_subscription(subscription_id)

@@ -26,7 +26,7 @@ from billing.models import (
     SubscriptionStatus,
 )
 from billing.runs import runner
-from core import tenancy
+from core import site_settings, tenancy
 from core.models import AuditEntry
 from core.money import Money
 from orders import events, holds
@@ -366,3 +366,18 @@ def test_credit_that_is_owed_had_bought_nothing_for_whoever_has_the_server_now(g
     ledger.reverse_entry(kind=EntryKind.DISPUTE_APPEALED, reference="appealed", of="lost", at=MIDDLE)
     assert holds.review(at=MIDDLE) == 1
     assert reasons_held() == []
+
+
+def test_who_never_paid_receives_no_more_than_they_could_order_for_nothing(given: Given) -> None:
+    site_settings.set_value("orders.max_unpaid_of_new_customer", 1)
+    given.accept(given.offer())
+    other = make_sold(given.sold.offer)
+    transfer = transferring.offer(
+        item=OrderItem.objects.get(pk=other.item.pk), recipient=given.bob, actor=other.user, at=MIDDLE
+    )
+
+    with pytest.raises(TransferRefused, match="until you have paid"):
+        given.accept(transfer)
+    site_settings.set_value("orders.max_unpaid_of_new_customer", 2)
+    given.accept(transfer)
+    assert Server.objects.filter(organization=given.theirs).count() == 2
