@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.core import mail
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -19,6 +21,7 @@ from orders.models import OrderItem, WaitlistEntry
 from orders.waitlist import entries, offering
 from orders.waitlist.models import WaitlistStatus
 from servers.models import Node, Reservation, ReservationState
+from tests.orders.test_coupons import make_coupon, use_of
 from tests.shop import Shop, allow_unpaid_orders, form_data, make_customers, make_priced_plan, place_order, run_once
 from tests.threads import run_at_once
 
@@ -138,6 +141,21 @@ def test_who_cancels_the_order_still_has_the_reservation(line: list[Shop]) -> No
     assert place_order(line[0]).items.get().reservation_id == first.reload().reservation_id
     late = OrderItem.objects.filter(order=order).get()
     assert late.reservation is None
+
+
+def test_an_order_locks_what_was_reserved_for_it_before_its_coupon(line: list[Shop]) -> None:
+    join(line[0])
+    bring_back(line[0])
+    offering.advance(at=timezone.now())
+    make_coupon()
+    use = use_of(line[0])
+
+    with CaptureQueriesContext(connection) as queries:
+        place_order(line[0], coupon_use=use)
+
+    locks = [each["sql"] for each in queries if "FOR NO KEY UPDATE" in each["sql"]]
+    tables = [name for sql in locks for name in ("orders_waitlistentry", "catalog_coupon") if f'FROM "{name}"' in sql]
+    assert tables == ["orders_waitlistentry", "catalog_coupon"]  # as in ARCHITECTURE.md
 
 
 def test_an_order_that_fails_leaves_the_reservation(line: list[Shop], monkeypatch: pytest.MonkeyPatch) -> None:
