@@ -1,6 +1,6 @@
 """The billing calendar: what the runs of a day would do, by the same code, rolled back."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import LockNotAvailable, QueryCanceled
 
 from accounts.models import Organization
 from billing import auto_top_ups, charge_sync, payments, saved_charges
@@ -27,6 +27,8 @@ MAX_DAYS_BEFORE = 31
 BUSY = "busy"  # an organization whose rows somebody else had locked, so that it is left out
 # Who pays goes first: the calendar gives up long before the database would look for a deadlock and end either.
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '200ms'"
+# No batch comes near it; a statement that does must not keep a session of the database, nor the rows that it locked.
+STATEMENT_TIMEOUT = "SET LOCAL statement_timeout = '15s'"
 DUE = "SELECT organization_id FROM ({due}) due WHERE organization_id > %(after)s AND organization_id <= %(until)s"
 # Each run's own query with its own parameters, of which several have the same name.
 ALL_DUE = """CREATE TEMPORARY TABLE IF NOT EXISTS billing_calendar_due (organization_id uuid)
@@ -42,6 +44,10 @@ CHARGED = """INSERT INTO billing_fact
         coalesce(invoice.number, ''), %(at)s, payment.amount_minor, payment.currency
     FROM billing_payment payment LEFT JOIN billing_invoice invoice ON invoice.id = payment.invoice_id
     WHERE payment.id = %(id)s"""
+
+
+class TooLong(Exception):
+    """The calendar was given up before its end."""
 
 
 @dataclass(frozen=True)
@@ -62,21 +68,30 @@ class Entry:
         return (self.at, self.what, self.organization, self.organization_id, self.label, *amount)
 
 
-def entries(kinds: Collection[RunKind], *, at: datetime, after: Sequence[datetime] = ()) -> Iterator[Entry]:
+def entries(
+    kinds: Collection[RunKind],
+    *,
+    at: datetime,
+    after: Sequence[datetime] = (),
+    is_over: Callable[[], bool] = lambda: False,
+) -> Iterator[Entry]:
     """What runs of these kinds at `at` would do, once those of the times `after` have been.
 
     A charge that is asked for, of an automatic top-up too, is taken to succeed unless the card is no longer valid then:
     who can be charged is not shown as suspended. What was to be topped up before is taken to be done.
     Batch by batch, each in a transaction that is rolled back. It waits for nobody: an organization whose rows are
-    locked is one entry that says so.
+    locked is one entry that says so. Raises TooLong before a batch once `is_over` says so, or where a statement takes
+    too long.
     """
     steps = [runner.STEPS[kind] for kind in runner.STEPS if kind in kinds]
     found = _ranges(steps, at, within=EVERYBODY, size=SIZE)
     for of in found:
+        if is_over():
+            raise TooLong
         yield from _entries(steps, of, [*after, at])
 
 
-def entries_of_day(day: date, *, at: datetime) -> Iterator[Entry]:
+def entries_of_day(day: date, *, at: datetime, is_over: Callable[[], bool] = lambda: False) -> Iterator[Entry]:
     """What the day brings as seen at `at`, if nobody pays by hand or cancels before.
 
     All runs are done once at the end of each day; of more than a month ahead, only those of the last month before it.
@@ -84,7 +99,7 @@ def entries_of_day(day: date, *, at: datetime) -> Iterator[Entry]:
     end = datetime.combine(day + timedelta(days=1), time(), UTC) - timedelta(microseconds=1)
     days_before = min(MAX_DAYS_BEFORE, (day - at.astimezone(UTC).date()).days)
     before = [end - timedelta(days=count) for count in range(days_before, 0, -1)]
-    return entries(RunKind, at=end, after=[at, *before])
+    return entries(RunKind, at=end, after=[at, *before], is_over=is_over)
 
 
 def _ranges(
@@ -105,6 +120,8 @@ def _entries(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequenc
     try:
         return _batch(steps, of, times)
     except OperationalError as error:
+        if isinstance(error.__cause__, QueryCanceled):
+            raise TooLong from error
         if not isinstance(error.__cause__, LockNotAvailable):
             raise
     single = _ranges(steps, times[-1], within=of, size=1)
@@ -121,6 +138,7 @@ def _batch(steps: Sequence[runner.Step], of: OrganizationRange, times: Sequence[
     """
     with tenancy.as_worker():
         batches.execute(LOCK_TIMEOUT)
+        batches.execute(STATEMENT_TIMEOUT)
         batches.begin()
         _top_up(of, times[0])
         for since, at in pairwise((times[0], *times)):

@@ -29,6 +29,7 @@ from billing.models import (
 )
 from billing.runs import batches, calendar, runner
 from core import clock, queue
+from nodebyte import billing_calendar
 from tests.billing.test_collect import top_up
 from tests.billing.test_meter import make_hourly
 from tests.billing.test_renew import make_subscription, renew
@@ -286,6 +287,23 @@ def test_nothing_is_left_behind_and_nobody_outside_is_called(monkeypatch: pytest
     with connection.cursor() as cursor:
         cursor.execute("SHOW lock_timeout")
         assert cursor.fetchall() == [("0",)]
+
+
+@pytest.mark.parametrize("limit", ["page", "statement"])
+def test_a_day_that_takes_too_long_says_so(superadmin: Client, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    make_subscription(at=clock.now())
+    if limit == "page":
+        monkeypatch.setattr(billing_calendar, "PATIENCE", timedelta(days=-1))
+    else:
+        slow = runner.Step(runner.STEPS[RunKind.RENEW].due, lambda _of, _at: batches.execute("SELECT pg_sleep(9)"))
+        monkeypatch.setattr(runner, "STEPS", {RunKind.RENEW: slow})
+        monkeypatch.setattr(calendar, "STATEMENT_TIMEOUT", "SET LOCAL statement_timeout = '100ms'")
+    day = f"{clock.now() + timedelta(days=25):%Y-%m-%d}"
+
+    answer = superadmin.get(reverse("admin:billing_calendar"), {"day": day})
+
+    assert answer.status_code == 200
+    assert "takes too long" in answer.content.decode()
 
 
 def test_who_may_not_see_runs_gets_nothing(client: Client) -> None:
