@@ -1,7 +1,7 @@
 """Staff actions: what staff can do with a row, declared as a table and shown as unfold's buttons and dialogs."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -34,6 +34,7 @@ from core import clock, work
 
 log = logging.getLogger(__name__)
 MAX_ROWS = 500
+MAX_ROWS_OF_FORM = 50  # a page of the list; they are one transaction, with all that it locks
 MAX_ERRORS_SHOWN = 5
 
 
@@ -66,8 +67,10 @@ class ActionForm(BaseDialogForm):  # type: ignore[misc]
     form_before_template = "admin/action_row.html"
     consequences: Sequence[str] = ()  # what the action does to this row, in sentences
 
-    def __init__(self, *args: Any, row: Any = None, is_destructive: bool = False, **kwargs: Any) -> None:
-        self.row = row
+    def __init__(
+        self, *args: Any, row: Any = None, rows: Sequence[Any] = (), is_destructive: bool = False, **kwargs: Any
+    ) -> None:
+        self.row, self.rows = row, rows  # of an action on selected rows only `rows`
         self.is_destructive = is_destructive
         super().__init__(*args, **kwargs)
 
@@ -88,13 +91,24 @@ class ReasonForm(ActionForm):
 
 
 @dataclass(frozen=True)
+class RowResult:
+    """What came of an action on one row, for staff."""
+
+    row: Any
+    text: str
+    is_done: bool
+
+
+@dataclass(frozen=True)
 class StaffAction:
     """`run` gets the row (None for an action on the whole table) and the context; it returns the message to show.
 
     `name` ends the action's URL, so it must not be one of Django's own (add, change, delete, history).
     All `permissions` are needed. `is_available` says whether the row's state allows it.
-    `is_bulk` offers it for selected rows of the list too, where it runs on each without a form. Where `run_on_rows` is
-    given, that is offered there: it gets the selected rows as one queryset, however many they are.
+    `is_bulk` offers it for selected rows of the list too, where it runs on each without a form. A `bulk_form` offers it
+    there with a form that is filled in once for all of them, and says of each row what came of it; they are one
+    transaction, so `in_order` puts them into the order in which locks are taken. Where `run_on_rows` is given, that is
+    offered there: it gets the selected rows as one queryset, however many they are.
     """
 
     name: str
@@ -107,6 +121,8 @@ class StaffAction:
     icon: str = "bolt"
     is_destructive: bool = False
     is_bulk: bool = False
+    bulk_form: type[ActionForm] | None = None
+    in_order: Callable[[list[Any]], list[Any]] = list
     run_on_rows: "Callable[[QuerySet[Any], ActionContext], str | Promise] | None" = None
 
 
@@ -190,7 +206,8 @@ class StaffActionsMixin:
         actions: dict[str, Action] = super().get_actions(request, action_location)  # type: ignore[misc]
         if action_location == ActionLocation.CHANGE_LIST:
             for each in self.staff_actions:
-                if (each.is_bulk or each.run_on_rows) and request.user.has_perms(each.permissions):
+                is_offered = each.is_bulk or each.bulk_form or each.run_on_rows
+                if is_offered and request.user.has_perms(each.permissions):
                     label = str(each.label)
                     run = partial(type(self).run_on_selected, staff_action=each)
                     actions[each.name] = Action(run, each.name, label, label, [action_location])
@@ -206,54 +223,91 @@ class StaffActionsMixin:
         first = [("", _("Select action"))]
         return DjangoModelAdmin.get_action_choices(self, request, first, action_location)  # type: ignore[arg-type]
 
-    def run_on_selected(self, request: HttpRequest, selected: Any, *, staff_action: StaffAction) -> None:
-        """Run it on the selected rows whose state allows it."""
+    def run_on_selected(self, request: HttpRequest, selected: Any, *, staff_action: StaffAction) -> HttpResponse | None:
+        """Run it on the selected rows whose state allows it; what it asks first is asked on a page of its own."""
         if staff_action.run_on_rows is not None:
             context = ActionContext(user=request.user, at=clock.now())
             messages.success(request, str(staff_action.run_on_rows(selected, context)))
-            return
-        rows = list(selected[: MAX_ROWS + 1])
-        if len(rows) > MAX_ROWS:
-            messages.error(request, _("At most %(count)s rows at once.") % {"count": MAX_ROWS})
-            return
+            return None
+        most = MAX_ROWS_OF_FORM if staff_action.bulk_form else MAX_ROWS
+        rows = list(selected[: most + 1])
+        if len(rows) > most:
+            messages.error(request, _("At most %(count)s rows at once.") % {"count": most})
+            return None
+        if staff_action.bulk_form:
+            return self.ask_about_selected(request, staff_action, staff_action.bulk_form, rows)
         available = [row for row in rows if staff_action.is_available(row)]
         if not available:
             text = _("“%(action)s” is not available for any of the selected rows.")
             messages.warning(request, text % {"action": staff_action.label})
         self.run_staff_action(request, staff_action, available, {})
+        return None
+
+    def ask_about_selected(
+        self, request: HttpRequest, staff_action: StaffAction, form_class: type[ActionForm], rows: list[Any]
+    ) -> HttpResponse:
+        """The page that asks once for all rows; once it is submitted, what came of the action on each."""
+        data = request.POST if "_form_submitted" in request.POST else None
+        form = form_class(data=data, request=request, rows=rows, is_destructive=staff_action.is_destructive)
+        context = self.admin_site.each_context(request)
+        context |= {"title": staff_action.label, "opts": self.opts, "staff_action": staff_action, "rows": rows}
+        if not form.is_valid():
+            context |= {"form": form}
+            return render(request, "admin/selected_rows.html", context, status=422 if form.is_bound else 200)
+        action_context = ActionContext(user=request.user, at=clock.now(), data=form.cleaned_data)
+        refused = _("“%(action)s” is not available now.") % {"action": staff_action.label}
+        results = [
+            self.run_on_row(request, staff_action, row, action_context)
+            if staff_action.is_available(row)
+            else RowResult(row, refused, is_done=False)
+            for row in staff_action.in_order(rows)
+        ]
+        results.sort(key=lambda result: result.is_done)
+        context |= {"results": results, "done": sum(result.is_done for result in results)}
+        return render(request, "admin/selected_rows.html", context)
 
     def run_staff_action(
         self, request: HttpRequest, staff_action: StaffAction, rows: Iterable[Any], data: dict[str, Any]
     ) -> None:
-        """Run it on each row by itself, so that one failure leaves the others done; show what came of it.
+        """Run it on each row by itself; show what came of it.
 
         An ActionError about a field of the form is raised: it is shown there.
         """
         context = ActionContext(user=request.user, at=clock.now(), data=data)
-        done: list[str] = []
-        errors: dict[str, None] = {}  # each text once, in order
-        for row in rows:
-            try:
-                with transaction.atomic():
-                    message = str(staff_action.run(row, context))
-            except ActionError as error:
-                if error.field in data:
-                    raise
-                errors[str(error)] = None
-            except ValidationError as error:
-                errors[" ".join(error.messages)] = None
-            except Exception as error:  # staff read the reason on their page; the traceback is in the log
-                log.exception("%s on %s failed", staff_action.name, row)
-                reason = {"action": staff_action.label, "error": work.describe(error)[:300]}
-                errors[_("“%(action)s” failed: %(error)s") % reason] = None
-            else:
-                done.append(message)
-                if row is not None:
-                    self.log_change(request, row, str(staff_action.label))  # type: ignore[attr-defined]
+        results = [self.run_on_row(request, staff_action, row, context, raised=frozenset(data)) for row in rows]
+        done = [result.text for result in results if result.is_done]
         if len(done) == 1:
             messages.success(request, done[0])
         elif done:
             text = ngettext("“%(action)s”: %(count)s row.", "“%(action)s”: %(count)s rows.", len(done))
             messages.success(request, text % {"action": staff_action.label, "count": len(done)})
+        errors = dict.fromkeys(result.text for result in results if not result.is_done)  # each text once, in order
         for text in list(errors)[:MAX_ERRORS_SHOWN]:
             messages.error(request, text)
+
+    def run_on_row(
+        self,
+        request: HttpRequest,
+        staff_action: StaffAction,
+        row: Any,
+        context: ActionContext,
+        *,
+        raised: Collection[str] = (),
+    ) -> RowResult:
+        """Run it on this row, so that its failure leaves others done. ActionErrors about the fields `raised` are."""
+        try:
+            with transaction.atomic():
+                message = str(staff_action.run(row, context))
+        except ActionError as error:
+            if error.field in raised:
+                raise
+            return RowResult(row, str(error), is_done=False)
+        except ValidationError as error:
+            return RowResult(row, " ".join(error.messages), is_done=False)
+        except Exception as error:  # staff read the reason on their page; the traceback is in the log
+            log.exception("%s on %s failed", staff_action.name, row)
+            reason = {"action": staff_action.label, "error": work.describe(error)[:300]}
+            return RowResult(row, _("“%(action)s” failed: %(error)s") % reason, is_done=False)
+        if row is not None:
+            self.log_change(request, row, str(staff_action.label))  # type: ignore[attr-defined]
+        return RowResult(row, message, is_done=True)

@@ -1,5 +1,6 @@
 """Taking over a server that a provider has: whose it becomes, as which plan, and from when on it is billed."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -18,7 +19,7 @@ from core.ids import uuid_of
 from orders import adoption
 from servers.adoption import NotAdoptable, adoption_problem, plan_problem
 from servers.models import DriftFinding, RemoteServerSeen
-from servers.plan_fits import PlanFits, read_plan_fits
+from servers.plan_fits import read_plan_fits
 
 
 def seen_of(row: DriftFinding | RemoteServerSeen) -> RemoteServerSeen | None:
@@ -27,6 +28,15 @@ def seen_of(row: DriftFinding | RemoteServerSeen) -> RemoteServerSeen | None:
     if isinstance(row, RemoteServerSeen):
         return rows.get(pk=row.pk)
     return rows.filter(provider=row.provider_id, ref=row.subject_ref).first()
+
+
+def by_node(rows: list[Any]) -> list[Any]:
+    """Findings or servers seen, in the order in which the nodes of several are locked; one query."""
+    refs = [row.ref if isinstance(row, RemoteServerSeen) else row.subject_ref for row in rows]
+    seen = RemoteServerSeen.objects.filter(provider__in={row.provider_id for row in rows}, ref__in=refs)
+    nodes = {(provider, ref): str(node) for provider, ref, node in seen.values_list("provider_id", "ref", "node_id")}
+    in_order = sorted(zip(rows, refs, strict=True), key=lambda pair: nodes.get((pair[0].provider_id, pair[1]), ""))
+    return [row for row, _ref in in_order]
 
 
 def is_adoptable(row: DriftFinding | RemoteServerSeen) -> bool:
@@ -62,8 +72,8 @@ class BilledForm(ActionForm):
         return day
 
 
-class AdoptForm(BilledForm):
-    """Whose server it becomes, as which plan and from when on it is billed."""
+class BuyerForm(BilledForm):
+    """Whose servers they become, as which plan and from when on they are billed."""
 
     field_order = ("organization", "plan", "term", "billed_from")
 
@@ -77,24 +87,14 @@ class AdoptForm(BilledForm):
         label=gettext_lazy("Plan"), queryset=Plan.objects.none(), widget=UnfoldAdminSelectWidget
     )
 
-    def __init__(self, *args: Any, row: DriftFinding | RemoteServerSeen, **kwargs: Any) -> None:
-        super().__init__(*args, row=row, **kwargs)
-        self.seen = seen_of(row)
-        self.fits = PlanFits("")
-        if self.seen is not None:
-            currency = str(site_settings.get("shop.currency"))
-            self.fits = read_plan_fits(currency, provider_ids=[self.seen.provider_id])
-            fits = [fit for fit in self.fits.of_provider.get(self.seen.provider_id, ()) if fit.is_built_like(self.seen)]
-            best = self.fits.best(self.seen)
-            plan = self.fields["plan"]
-            plan.queryset = Plan.objects.filter(pk__in=[fit.plan.pk for fit in fits]).select_related("product")
-            plan.initial = best.plan.pk if best else None
-            has = f"{formats.size(self.seen.memory_mib)}, {formats.size(self.seen.disk_mib)}"
-            plan.help_text = _("It has %(size)s, and keeps that. Databases and backups are the plan's.") % {"size": has}
-
     @property
     def consequences(self) -> list[str]:  # type: ignore[override]
         """What it means."""
+        if self.rows:
+            return [
+                _("Nothing is installed, restarted or moved. Our key is written to each."),
+                _("They are given to the account there of the organization's owner, and are billed one by one."),
+            ]
         return [
             _("Nothing is installed, restarted or moved. Our key is written to it."),
             _("It is given to the account there of the organization's owner; the first invoice is issued in its time."),
@@ -110,6 +110,36 @@ class AdoptForm(BilledForm):
         if len(found) != 1:
             raise forms.ValidationError(_("No organization has this slug, ID or owner."))
         return found[0]
+
+
+class AdoptForm(BuyerForm):
+    """Of one server: only the plans that are built like it, and the one that suits it best."""
+
+    def __init__(self, *args: Any, row: DriftFinding | RemoteServerSeen, **kwargs: Any) -> None:
+        super().__init__(*args, row=row, **kwargs)
+        self.seen = seen_of(row)
+        if self.seen is not None:
+            found = read_plan_fits(str(site_settings.get("shop.currency")), provider_ids=[self.seen.provider_id])
+            fits = [fit for fit in found.of_provider.get(self.seen.provider_id, ()) if fit.is_built_like(self.seen)]
+            best = found.best(self.seen)
+            plan = self.fields["plan"]
+            plan.queryset = Plan.objects.filter(pk__in=[fit.plan.pk for fit in fits]).select_related("product")
+            plan.initial = best.plan.pk if best else None
+            has = f"{formats.size(self.seen.memory_mib)}, {formats.size(self.seen.disk_mib)}"
+            plan.help_text = _("It has %(size)s, and keeps that. Databases and backups are the plan's.") % {"size": has}
+
+
+class AdoptSelectedForm(BuyerForm):
+    """Of several: every plan that is built at one of their providers. What cannot become it is left as it is."""
+
+    def __init__(self, *args: Any, rows: Sequence[DriftFinding | RemoteServerSeen], **kwargs: Any) -> None:
+        super().__init__(*args, rows=rows, **kwargs)
+        currency = str(site_settings.get("shop.currency"))
+        found = read_plan_fits(currency, provider_ids={row.provider_id for row in rows})
+        plans = {fit.plan.pk for fits in found.of_provider.values() for fit in fits}
+        plan = self.fields["plan"]
+        plan.queryset = Plan.objects.filter(pk__in=plans).select_related("product")
+        plan.help_text = _("Each keeps the size that it has. What cannot become this plan is left as it is.")
 
 
 def adopt(row: DriftFinding | RemoteServerSeen, context: ActionContext) -> str:

@@ -15,7 +15,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from core import site_settings
 from core.admin_base import ActionContext, ActionError, ReadOnlyAdmin, ReasonForm, StaffAction, WorkItemAdmin
 from core.admin_base.actions import ActionForm
-from orders.admin.adoption import AdoptForm, adopt, is_adoptable
+from orders.admin.adoption import AdoptForm, AdoptSelectedForm, adopt, by_node, is_adoptable
 from servers import findings, services
 from servers.eggs import rules
 from servers.models import DriftFinding, DriftKind, RemoteAccountSeen, RemoteDeletion, RemoteServerSeen
@@ -102,10 +102,38 @@ class DeleteForm(ActionForm):
         return name
 
 
+class DeleteSelectedForm(ActionForm):
+    """How many they are, so that none is deleted by a slip."""
+
+    count = forms.IntegerField(label=gettext_lazy("Number of servers"), widget=UnfoldAdminTextInputWidget)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["count"].help_text = _("Enter %(count)s to confirm.") % {"count": len(self.rows)}
+
+    @property
+    def consequences(self) -> list[str]:  # type: ignore[override]
+        """What it means."""
+        return [_("For good, with all their files. Of several copies of one, none is deleted here.")]
+
+    def clean_count(self) -> int:
+        """Exactly as many as are selected."""
+        count: int = self.cleaned_data["count"]
+        if count != len(self.rows):
+            raise forms.ValidationError(_("So many are not selected."))
+        return count
+
+
 def delete(finding: DriftFinding, context: ActionContext) -> str:
-    """Have it deleted at its provider."""
+    """Have it deleted at its provider. Which one of several copies only the form for one finding asks."""
+    ref = context.data.get("ref")
+    if ref is None:
+        refs = findings.deletable_refs(finding)
+        if len(refs) != 1 or finding.kind != DriftKind.ORPHAN:
+            raise ActionError(_("Open the finding and choose which of the copies is deleted."))
+        [ref] = refs
     try:
-        findings.request_deletion(finding=finding, ref=context.data["ref"], actor=context.user, at=context.at)
+        findings.request_deletion(finding=finding, ref=ref, actor=context.user, at=context.at)
     except findings.NotDeletable as error:
         raise ActionError(str(error)) from error
     return _("A worker looks at it once more and deletes it at its provider.")
@@ -117,6 +145,8 @@ ADOPT = StaffAction(
     run=adopt,
     permissions=("servers.add_server", "orders.add_order"),
     form=AdoptForm,
+    bulk_form=AdoptSelectedForm,
+    in_order=by_node,
     description=gettext_lazy("It becomes a server of an organization as it is, with a subscription."),
     is_available=is_adoptable,
     icon="move_to_inbox",
@@ -144,6 +174,8 @@ ACTIONS = (
         run=delete,
         permissions=("servers.delete_remoteserverseen",),
         form=DeleteForm,
+        bulk_form=DeleteSelectedForm,
+        in_order=by_node,
         description=gettext_lazy("For good, with all its files. A worker looks first: one of ours is never deleted."),
         is_available=lambda finding: finding.closed_at is None and bool(findings.deletable_refs(finding)),
         icon="delete_forever",
@@ -155,6 +187,7 @@ ACTIONS = (
         run=ignore,
         permissions=("servers.change_driftfinding",),
         form=ReasonForm,
+        bulk_form=ReasonForm,
         description=gettext_lazy("Until a sync finds something else there. Nothing is changed."),
         is_available=lambda finding: finding.closed_at is None and finding.ignored_at is None,
         icon="visibility_off",

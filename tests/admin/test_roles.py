@@ -85,6 +85,8 @@ def test_support_neither_refunds_nor_deletes(staff: Staff) -> None:
     orphan = DriftFinding.objects.get(kind="orphan")
     for action in ("adopt", "delete_there", "ignore"):
         assert submit(client, orphan, action, reason="x", name="Found", ref="0").status_code == 403
+        listed = client.get(reverse("admin:servers_driftfinding_changelist")).content.decode()
+        assert f'value="{action}"' not in listed
     assert submit(client, ServerImport.objects.get(), "start").status_code == 403
     assert "Delete the server" not in client.get(page_of(rows.servers[0])).content.decode()
 

@@ -1,5 +1,6 @@
 """What staff do with servers and providers: each action once over HTTP, with its audit entry."""
 
+import html
 from typing import Any
 
 import pytest
@@ -189,6 +190,96 @@ def test_a_finding_is_ignored_for_a_reason_and_no_longer(rows: Rows, superadmin:
     run(superadmin, orphan, "stop_ignoring")
     assert orphan.reload().ignored_at is None
     assert is_audited(superadmin, "drift.stop_ignoring", orphan)
+
+
+def choose(client: Client, action: str, findings: list[DriftFinding], **data: Any) -> Any:
+    """Select findings of the list and choose the action; with data, submit what it asks."""
+    selected = {"action": action, "_selected_action": [finding.pk for finding in findings]}
+    submitted = {"_form_submitted": "True", **data} if data else {}
+    return client.post("/admin/servers/driftfinding/", selected | submitted)
+
+
+def results_of(answer: Any) -> dict[Any, tuple[bool, str]]:
+    """What came of each row, as the page says."""
+    page = answer.content.decode()
+    assert all(html.escape(result.text) in page for result in answer.context["results"])
+    return {result.row.pk: (result.is_done, result.text) for result in answer.context["results"]}
+
+
+def make_more_orphans(orphan: DriftFinding, seen: RemoteServerSeen, *build_refs: str) -> list[DriftFinding]:
+    """Others of the same size on the same node, each built from this."""
+    made, node = [], seen.node
+    assert node is not None
+    for number, build_ref in enumerate(build_refs, start=900):
+        port = Allocation.objects.create(node=node, ref=f"p{number}", ip="192.0.2.9", port=40000 + number)
+        values = {"ref": str(number), "name": f"Found {number}", "key": f"key-{number}", "identifier": f"id{number}"}
+        RemoteServerSeen.objects.create(
+            **values,
+            provider=orphan.provider,
+            node=node,
+            memory_mib=seen.memory_mib,
+            disk_mib=seen.disk_mib,
+            allocation_refs=[port.ref],
+            build_ref=build_ref,
+        )
+        found = {"subject": f"Found {number}", "subject_ref": str(number), "found_at": AT}
+        made.append(DriftFinding.objects.create(kind=DriftKind.ORPHAN, provider=orphan.provider, **found))
+    return made
+
+
+def test_of_selected_orphans_those_that_fit_are_taken_over_and_the_others_say_why(
+    rows: Rows, superadmin: Client
+) -> None:
+    orphan, seen = make_seen_orphan(rows)
+    fits, other_egg = make_more_orphans(orphan, seen, "", "another egg")
+    found = {"provider": orphan.provider, "subject": "Elsewhere", "subject_ref": "1", "found_at": AT}
+    gone = DriftFinding.objects.create(kind=DriftKind.GHOST, **found)
+    selected, organization = [other_egg, gone, orphan, fits], rows.organizations[0]
+    EmailAddress.objects.filter(user=organization.owner).update(verified=True)
+    entered = {"plan": str(rows.plans[0].pk), "term": "monthly", "billed_from": "2099-01-01"}
+    asked = choose(superadmin, "adopt", selected).content.decode()
+    assert "4 selected rows" in asked
+    assert 'name="billed_from"' in asked
+    wrong = choose(superadmin, "adopt", selected, organization="no-such", **entered)
+    assert (wrong.status_code, list(wrong.context["form"].errors)) == (422, ["organization"])
+
+    results = results_of(choose(superadmin, "adopt", selected, organization=organization.slug, **entered))
+
+    assert {pk: is_done for pk, (is_done, _text) in results.items()} == {
+        orphan.pk: True,
+        fits.pk: True,
+        other_egg.pk: False,
+        gone.pk: False,
+    }
+    assert "of something else" in results[other_egg.pk][1]
+    taken = Server.objects.filter(ref__in=[orphan.subject_ref, fits.subject_ref], organization=organization)
+    assert taken.count() == 2
+    assert all(is_audited(superadmin, "server.adopt", server) for server in taken)
+
+
+def test_selected_orphans_are_deleted_under_their_number_and_any_finding_is_ignored_for_one_reason(
+    rows: Rows, superadmin: Client
+) -> None:
+    orphan, seen = make_seen_orphan(rows)
+    [second] = make_more_orphans(orphan, seen, "")
+    RemoteServerSeen.objects.filter(ref=second.subject_ref).update(is_present=False)
+    selected = [second, orphan]
+    assert choose(superadmin, "delete_there", selected, count="1").status_code == 422
+    assert not RemoteDeletion.objects.exists()
+
+    found = results_of(choose(superadmin, "delete_there", selected, count="2"))
+
+    assert [found[row.pk][0] for row in selected] == [False, True]
+    assert "no longer there" in found[second.pk][1]
+    assert RemoteDeletion.objects.get().ref == orphan.subject_ref
+    assert is_audited(superadmin, "drift.delete", orphan)
+    assert choose(superadmin, "ignore", selected, reason="").status_code == 422
+    ignored = results_of(choose(superadmin, "ignore", [*selected, second], reason="our own test servers"))
+    assert [is_done for is_done, _text in ignored.values()] == [True, True]
+    assert all(is_audited(superadmin, "drift.ignore", row) for row in selected)
+    again = results_of(choose(superadmin, "ignore", selected, reason="once more"))
+    assert not any(is_done for is_done, _text in again.values())
+    assert {row.reload().ignore_reason for row in selected} == {"our own test servers"}
 
 
 def test_retry_is_on_the_failed_server_its_order_and_the_start_page(rows: Rows, superadmin: Client) -> None:
