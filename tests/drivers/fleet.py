@@ -123,7 +123,7 @@ class Fleet:
             order = placement.place_order(**buyer, order_request=placement.OrderRequest([item]), at=self.at)
         except InsufficientCapacity:
             self.happened["no room"] += 1
-            joined = {"plan": offer.small.plan, "region": offer.region, "actor": user}
+            joined: dict[str, Any] = {"plan": offer.small.plan, "region": offer.region, "actor": user}
             with suppress(entries.TooManyEntries):
                 entries.join(organization=organization, **joined, at=self.at)
         else:

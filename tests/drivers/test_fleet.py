@@ -61,7 +61,8 @@ def fleet(request: pytest.FixtureRequest, sandbox: Sandbox, without_pauses: None
         first = Location.objects.filter(provider=provider).order_by("code")[0]
         if name == "pterodactyl":  # so that what leaves a node has somewhere to go
             Location.objects.filter(provider=provider).update(region=first.region)
-        offers.append(Offer(provider, region_of(first), *prices_at(provider, shop), len(at_provider(provider))))
+        small, large = prices_at(provider, shop)
+        offers.append(Offer(provider, region_of(first), small, large, len(at_provider(provider))))
     return Fleet(sandbox, offers, seed=int(os.environ.get("CHAOS_SEED", "1")), size=SERVERS)
 
 
