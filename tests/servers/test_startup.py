@@ -175,6 +175,6 @@ def test_yes_or_no_is_a_box_to_tick(value: str, line: str, sent: dict[str, str],
 
 def test_an_image_that_the_egg_no_longer_has_is_not_used_again(provider: Provider) -> None:
     blueprint = make_game_blueprint(provider, make_plan())
-    merged = builds.merged_environment(blueprint, key=blueprint.pk)
+    merged = builds.merged_environment(blueprint, key=str(blueprint.pk))
 
     assert builds.game_build(blueprint, merged, "gone:1").image == builds.game_build(blueprint, merged).image
