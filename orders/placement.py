@@ -1,7 +1,7 @@
 """Placing an order: capacity is reserved, and order, subscriptions, draft invoice and payment are written."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -306,14 +306,7 @@ def write_order(
         expires_at=at + timedelta(minutes=site_settings.get("orders.reservation_minutes")),
     )
     order.refresh_from_db(fields=["number"])
-    try:
-        stock_taken = waitlist.take(reservations)
-    except capacity.InsufficientCapacity as error:
-        raise ItemOutOfStock(order_request.items[0]) from error
-    if order_request.coupon_use is not None:
-        priced = [item.priced for item in order_request.items]
-        coupons.redeem(order=order, coupon_use=order_request.coupon_use, items=priced, at=at)
-    add_items(order, order_request.items, opened, reservations, stock_taken)
+    add_items(order, order_request, opened, reservations, at)
     transitions.record_changes([order], old={order.pk: ""}, actor=user, at=at)
     if invoice.total:
         paying.open_payment(order, terms.accounts, at)
@@ -364,15 +357,20 @@ def first_lines(quote: Quote, subscription: Subscription) -> list[InvoiceLine]:
 
 def add_items(
     order: Order,
-    requests: Sequence[ItemRequest],
+    order_request: OrderRequest,
     opened: Sequence[Subscription],
     reservations: Sequence[Reservation],
-    stock_taken: Mapping[UUID, bool],
+    at: datetime,
 ) -> None:
-    """Take a piece of each plan's stock, and write the order's items with their add-ons.
-
-    `stock_taken` says of the reservations that the waitlist had made whether stock is with them.
-    """
+    """Take what the waitlist reserved, the coupon and a piece of each plan's stock, and write the order's items."""
+    requests = order_request.items
+    try:
+        stock_taken = waitlist.take(reservations)
+    except capacity.InsufficientCapacity as error:
+        raise ItemOutOfStock(requests[0]) from error
+    if order_request.coupon_use is not None:
+        priced = [item.priced for item in requests]
+        coupons.redeem(order=order, coupon_use=order_request.coupon_use, items=priced, at=at)
     # Two orders that want the same two plans take their stock in the same order.
     by_plan = sorted(zip(requests, opened, reservations, strict=True), key=lambda row: row[0].plan_price.plan_id)
     for request, subscription, reservation in by_plan:
