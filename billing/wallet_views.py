@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
+from allauth.core.internal import ratelimit
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -35,6 +36,7 @@ from core import clock, csv_files, outside, tenancy
 
 log = logging.getLogger(__name__)
 PER_PAGE = 50
+SAVES = "10/10m/user"
 RETURNED = "returned"  # in the address after a payment: its webhook arrives a moment later
 
 
@@ -69,6 +71,10 @@ def save_auto_top_up(request: HttpRequest) -> HttpResponse:
     organization = organization_for(request, Action.WALLET_TOP_UP)
     form = AutoTopUpForm(request.POST, organization=organization)
     if not form.is_valid():
+        return _render_wallet(request, organization, auto_form=form)
+    limit = {"save": SAVES}  # each may have the card charged at once; it can always be switched off
+    if form.cleaned_data["is_active"] and not ratelimit.consume(request, app="billing", action="save", config=limit):
+        form.add_error(None, _("You have saved this too often. Wait a few minutes and try again."))
         return _render_wallet(request, organization, auto_form=form)
     auto_top_ups.save(organization=organization, actor=request.user, at=clock.now(), **form.cleaned_data)
     is_on = form.cleaned_data["is_active"]

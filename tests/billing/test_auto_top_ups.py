@@ -230,3 +230,16 @@ def test_a_customer_sets_it_on_the_wallets_page_and_reads_beside_a_field_what_is
     run_due()
     assert credit.balance_of(organization.pk, "USD") == usd(1000)
     assert "Last: $10.00" in client.get(reverse("wallet:wallet")).content.decode()
+
+
+def test_saving_is_refused_after_many_times_because_each_may_charge_the_card(client: Client, at: datetime) -> None:
+    organization = make_owner(at)
+    client.force_login(organization.owner)  # type: ignore[arg-type]
+    address = reverse("wallet:auto_top_up")
+    entered = {"is_active": "on", "below": "5", "amount": "10"}
+
+    answers = [client.post(address, entered) for _time in range(11)]
+
+    assert [answer.status_code for answer in answers] == [302] * 10 + [422]
+    assert "too often" in answers[-1].content.decode()
+    assert client.post(address, {**entered, "is_active": ""}).status_code == 302
