@@ -63,7 +63,9 @@ LAPSE = f"""
         AND (told.stage > 0 OR NOT {IS_SUSPENDED})"""
 REMIND = "INSERT INTO billing_reminder (id, organization_id, wallet_id, stage, sent_at, suspends_at, deletes_at)"
 REMIND_EMPTY = f"""{REMIND}
-    SELECT uuidv7(), wallet.organization_id, wallet.id, 0, %(at)s, %(at)s, %(at)s + %(delete_after)s
+    SELECT uuidv7(), wallet.organization_id, wallet.id, 0, %(at)s, %(at)s, (
+        SELECT min(suspended.unpaid_deletes_at) FROM billing_subscription suspended WHERE suspended.id = ANY (%(ids)s)
+            AND suspended.organization_id = wallet.organization_id AND suspended.currency = wallet.currency)
     FROM billing_ledgeraccount wallet WHERE {OF_SUSPENDED}
     ON CONFLICT (wallet_id, stage) WHERE lapsed_at IS NULL DO NOTHING RETURNING id"""
 # The lowest stage that has come, if neither it nor a lower one was told of.
@@ -108,6 +110,7 @@ def settings_of(at: datetime) -> dict[str, Any]:
         "month": metering.hour_of(at).date().replace(day=1),
         "finished": metering.hour_of(at - ISSUED_AFTER).date().replace(day=1),
         "stages": stages_of(site_settings.get("billing.low_balance_hours")),
+        "notice": DELETION_NOTICE,
         "delete_after": max(dun.settings_of(at)["delete_after"], DELETION_NOTICE),
     }
 

@@ -295,12 +295,18 @@ RESUME = """
     WHERE subscription.id = charged.subscription_id AND charged.hour >= coalesce(
         greatest(subscription.unpaid_until - interval '1 hour', %(resumed_hour)s), charged.hour)
     RETURNING subscription.id"""
+# How long of the time for which data is kept it was not charged: so one paid hour each time does not keep the capacity
+# of a suspended server for ever. What was never charged has the whole time.
+STOOD = """(SELECT CASE WHEN count(*) > 0 THEN greatest(interval '0',
+            %(at)s - greatest(min(cycle.hour), %(at)s - %(delete_after)s)
+            - interval '1 hour' * count(*) FILTER (WHERE cycle.hour >= %(at)s - %(delete_after)s)) END
+        FROM billing_usagecycle cycle WHERE cycle.subscription_id = subscription.id)"""
 # While a saved method is charged for the wallet, its hours stay due: not where that waits for its owner or a bank, for
 # days, nor once it was refused since the first of them was due. Who saves the settings anew has it charged again at
 # once, and nobody runs unpaid from one refusal to the next.
-SUSPEND = """
+SUSPEND = f"""
     UPDATE billing_subscription subscription SET status = 'suspended', unpaid_until = %(ran_until)s,
-        unpaid_deletes_at = %(at)s + %(delete_after)s
+        unpaid_deletes_at = %(at)s + greatest(%(notice)s, %(delete_after)s - coalesce({STOOD}, interval '0'))
     FROM billing_usage_unpaid unpaid
     WHERE subscription.id = unpaid.subscription_id AND subscription.status = 'active'
         AND NOT EXISTS (SELECT FROM billing_payment payment

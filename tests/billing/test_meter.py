@@ -438,6 +438,24 @@ def test_servers_of_a_wallet_that_stays_empty_are_deleted_on_the_day_that_was_to
     assert meter(NEW_MONTH + ISSUED_AFTER) == {"paid": 1}
 
 
+def test_one_paid_hour_does_not_keep_a_suspended_server_for_as_long_again() -> None:
+    row = make_hourly(minor="10")
+    top_up(row.organization, 10)
+    meter(NOON)
+    meter(NOON + HOUR)
+    assert row.reload().unpaid_deletes_at == NOON + HOUR + timedelta(days=21)
+    for day, left, minor in ((5, 16, 11), (20, 3, 12), (22, 3, 13)):
+        at = NOON + timedelta(days=day)
+        top_up(row.organization, minor)
+        meter(at)
+        assert row.reload().status == "active"
+        meter(at + HOUR)
+        deletes_at = row.reload().unpaid_deletes_at
+        assert deletes_at is not None
+        assert abs(deletes_at - (at + timedelta(days=left))) < 6 * HOUR, day
+        assert Reminder.objects.filter(stage=0).latest("sent_at").deletes_at == deletes_at
+
+
 @pytest.mark.parametrize(
     ("state", "failure_code", "minutes", "is_spared"),
     [
