@@ -130,7 +130,7 @@ def adopt_row(server_import: ServerImport, row: ImportRow, *, at: datetime) -> A
         raise NotAdoptable(_("The provider no longer has it."))
     actor = server_import.requested_by
     known = planning.customers_with([row.email]).get(row.email)
-    said = next((each for each in server_import.mapping if each["ref"] == row.ref), {})
+    said: dict[str, Any] = next((each for each in server_import.mapping if each["ref"] == row.ref), {})
     if problem := planning.match_problem(server_import, known, said):  # they signed up since
         raise NotAdoptable(problem)
     owner, organization = customer_of(row.email, known, actor, at=at)

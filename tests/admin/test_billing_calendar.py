@@ -295,8 +295,11 @@ def test_a_day_that_takes_too_long_says_so(superadmin: Client, monkeypatch: pyte
     if limit == "page":
         monkeypatch.setattr(billing_calendar, "PATIENCE", timedelta(days=-1))
     else:
-        slow = runner.Step(runner.STEPS[RunKind.RENEW].due, lambda _of, _at: batches.execute("SELECT pg_sleep(9)"))
-        monkeypatch.setattr(runner, "STEPS", {RunKind.RENEW: slow})
+
+        def sleep(_of: object, _at: object) -> None:
+            batches.execute("SELECT pg_sleep(9)")
+
+        monkeypatch.setattr(runner, "STEPS", {RunKind.RENEW: runner.Step(runner.STEPS[RunKind.RENEW].due, sleep)})
         monkeypatch.setattr(calendar, "STATEMENT_TIMEOUT", "SET LOCAL statement_timeout = '100ms'")
     day = f"{clock.now() + timedelta(days=25):%Y-%m-%d}"
 

@@ -234,7 +234,7 @@ def test_a_customer_sets_it_on_the_wallets_page_and_reads_beside_a_field_what_is
 
 def test_saving_is_refused_after_many_times_because_each_may_charge_the_card(client: Client, at: datetime) -> None:
     organization = make_owner(at)
-    client.force_login(organization.owner)  # type: ignore[arg-type]
+    client.force_login(organization.owner)
     address = reverse("wallet:auto_top_up")
     entered = {"is_active": "on", "below": "5", "amount": "10"}
 
