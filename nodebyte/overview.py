@@ -159,6 +159,7 @@ class Overview:
             or any(line.failed for line in self.work or [])
             or any(provider.health == Health.FAILING for provider in self.providers or [])
             or any(getattr(provider, "open_findings", 0) for provider in self.providers or [])  # an annotation
+            or any(getattr(provider, "unreachable_since", None) for provider in self.providers or [])
             or self.suspected_providers
             or (self.neighbours and (self.neighbours.noisy or self.neighbours.full))
         )
@@ -305,16 +306,18 @@ def fullest_nodes(_at: datetime) -> list[NodeLine]:
 
 
 def providers_with_last_sync(_at: datetime) -> list[Provider]:
-    """Active providers, each with `last_sync_state`, `last_sync_at`, `last_sync_error` and its `open_findings`."""
+    """Active providers, each with the state, instant and error of its last sync, findings, and the longest outage."""
     last_run = SyncRun.objects.filter(provider=OuterRef("pk"), started_at__isnull=False).order_by("-created_at")
     open_ones = DriftFinding.objects.filter(closed_at=None, ignored_at=None)
     findings = open_ones.filter(provider=OuterRef("pk")).order_by().values("provider")
+    unreachable = Node.objects.filter(provider=OuterRef("pk"), unreachable_since__isnull=False)
     rows = Provider.objects.filter(is_active=True).defer("credentials", "configuration")
     return list(
         rows.annotate(
             last_sync_state=Subquery(last_run.values("state")[:1]),
             last_sync_at=Subquery(last_run.values("started_at")[:1]),
             last_sync_error=Subquery(last_run.values("error")[:1]),
+            unreachable_since=Subquery(unreachable.order_by("unreachable_since").values("unreachable_since")[:1]),
             open_findings=Coalesce(Subquery(findings.annotate(number=Count("pk")).values("number")), 0),
         ).order_by("name")[:MAX_ROWS]
     )

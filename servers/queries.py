@@ -56,7 +56,8 @@ def server_for_page() -> QuerySet[Server]:
     """Servers for the caller to narrow, with `region_name`, `node_name`, `product_name`, `product_slug`, `plan_name`,
     `query_protocol`, `query_port`.
 
-    Deleted ones are left out. `is_extended` says whether add-ons gave the server more than its plan.
+    Deleted ones are left out. `is_extended` says whether add-ons gave the server more than its plan,
+    `unreachable_since` when what runs it stopped answering.
     """
     is_extended = (
         Q(memory_mib__gt=F("plan__memory_mib"))
@@ -68,6 +69,7 @@ def server_for_page() -> QuerySet[Server]:
     return (
         Server.objects.exclude(status=ServerStatus.DELETED)
         .annotate(region_name=F("node__location__region__city"), node_name=F("node__name"))
+        .annotate(unreachable_since=F("node__unreachable_since"))
         .annotate(product_name=F("plan__product__name"), product_slug=F("plan__product__slug"))
         .annotate(plan_name=F("plan__name"))
         .annotate(query_protocol=F("blueprint__query_protocol"), query_port=F("blueprint__query_port"))

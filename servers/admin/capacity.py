@@ -158,6 +158,7 @@ class NodeAdmin(ReadOnlyAdmin):
         "is_enabled",
         "is_draining",
         "is_in_maintenance",
+        "unreachable_since",
         "is_present",
     )
     list_filter = ("provider", "location", "is_enabled", "is_draining", "is_in_maintenance", "is_present")
@@ -194,7 +195,7 @@ class NodeAdmin(ReadOnlyAdmin):
         (gettext_lazy("The last hour"), ("noisy", "full")),
         (gettext_lazy("Placement"), ("tags", "cpu_cores", "busy_at")),
         (gettext_lazy("Machine"), ("memory_mib", "disk_mib", "memory_foreign_mib", "disk_foreign_mib")),
-        (gettext_lazy("State"), ("is_in_maintenance", "is_present", "created_at", "updated_at")),
+        (gettext_lazy("State"), ("is_in_maintenance", "unreachable_since", "is_present", "created_at", "updated_at")),
     )
 
     @admin.display(

@@ -5,12 +5,14 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db.models import Count, Min
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from core import formats
 from core.admin_base import ActionContext, ReadOnlyAdmin, StaffAction
 from core.admin_base.credentials import CredentialsAdmin, CredentialsForm, stored_keys
 from core.credentials import CredentialField
@@ -83,7 +85,8 @@ class ProviderAdmin(CredentialsAdmin):
         (
             gettext_lazy("Health"),
             (
-                *("health", "health_note", "checked_at", "suspected_at", "missing_accepted_until"),
+                *("health", "health_note", "checked_at", "unreachable", "suspected_at"),
+                "missing_accepted_until",
                 *("created_at", "updated_at"),
             ),
         ),
@@ -120,6 +123,12 @@ class ProviderAdmin(CredentialsAdmin):
         """To the page on which its keys are entered."""
         messages.info(request, _("Now enter the provider's keys."))
         return redirect("admin:servers_provider_change", obj.pk)
+
+    @admin.display(description=gettext_lazy("unreachable nodes"))
+    def unreachable(self, provider: Provider) -> str:
+        """How many, and since when; a panel answers for all of its nodes."""
+        found = provider.nodes.aggregate(since=Min("unreachable_since"), number=Count("unreachable_since"))
+        return f"{found['number']}, {formats.instant(found['since'])}" if found["number"] else "–"
 
     @admin.display(description=gettext_lazy("stored keys"))
     def stored_key_names(self, provider: Provider) -> str:

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from core import outside
 from core.work import Reschedule
+from servers import outages
 from servers.convergence import (
     absence,
     creation,
@@ -53,6 +54,8 @@ def _round(server_id: UUID, at: datetime, *, is_provider_trusted: bool | None = 
             driver = registry.driver_of(server.blueprint.provider)
             spec = spec_of(server)
             remote = driver.find(spec, attempts_of(server))
+            if remote is not None:  # otherwise some drivers had nothing to ask for
+                outages.record_answer(provider=server.blueprint.provider, node=server.node)
             provisioning_log.observe(server, remote, at=at)
             return next_step(
                 ConvergenceContext(server, driver, spec, remote, server.has_holds(), at, is_provider_trusted)
@@ -131,8 +134,9 @@ def perform(task: ProvisioningTask, *, at: datetime) -> Reschedule | None:
         return converge(server_id=task.server_id, at=at)
     except outside.Rejected:
         raise
-    except (outside.Unavailable, outside.Unknown):
+    except (outside.Unavailable, outside.Unknown) as error:
         server = read_server(task.server_id)
+        outages.record_failure(error, provider=server.blueprint.provider, node=server.node, at=at)
         is_new = server.running_at is None and server.desired_state == DesiredState.PRESENT
         if is_new and at - server.created_at > MAX_OUTAGE:
             provisioning_log.fail(server, "The provider has not answered for a day.", at=at)

@@ -11,7 +11,7 @@ from django.db import DatabaseError
 from accounts.models import User
 from core import clock, outside, tenancy, work
 from core.outside import refuse_transaction
-from servers import builds
+from servers import builds, outages
 from servers.drivers import registry
 from servers.drivers.base import Driver
 from servers.inventory import tables
@@ -70,8 +70,11 @@ def sync(*, provider_id: UUID, at: datetime, kind: str = SyncKind.FULL) -> SyncR
                 with tenancy.as_worker():
                     run.counts = merge_lists(provider_id, lists, read_from=read_from)
                     run.metadata["open_findings"] = record_findings(provider_id, lists, read_from=read_from, at=at)
-                    return _finish(run, SyncState.COMPLETED, began)
+                    finished = _finish(run, SyncState.COMPLETED, began)
+            outages.record_answer(provider=run.provider, node=None)
+            return finished
         except outside.OutsideError as error:
+            outages.record_failure(error, provider=run.provider, node=None, at=at)
             return _finish(run, SyncState.FAILED, began, error=str(error))
         except (LookupError, TypeError, ValueError) as error:
             log.exception("the inventory of %s is not understood", run.provider.name)

@@ -12,7 +12,7 @@ from core import outside, tenancy, work
 from core.compiled import compiled
 from core.models import WorkState
 from core.work import Reschedule
-from servers import events
+from servers import events, outages
 from servers.drivers import registry
 from servers.drivers.abilities import UsageFigures
 from servers.drivers.base import PowerState
@@ -119,7 +119,7 @@ def sample_running(*, at: datetime) -> int:
 
 def sample(task: UsageTask, *, at: datetime) -> Reschedule | None:
     """The task's handler: store one sample, and come again while the server runs, soon while somebody looks."""
-    server = Server.objects.select_related("blueprint__provider").get(pk=task.server_id)
+    server = Server.objects.select_related("blueprint__provider", "node").get(pk=task.server_id)
     is_watched = task.watched_until > at
     driver = registry.driver_of(server.blueprint.provider)
     if not isinstance(driver, UsageFigures) or not server.identifier:
@@ -128,9 +128,13 @@ def sample(task: UsageTask, *, at: datetime) -> Reschedule | None:
         return None
     try:
         usage = driver.usage(server.identifier)
+    except outside.Unavailable as error:
+        outages.record_failure(error, provider=server.blueprint.provider, node=server.node, at=at)
+        raise
     except outside.Rejected as error:  # it is being installed or moved: not a failure of ours
         log.info("no usage of %s: %s", server.pk, error)
         return Reschedule(REFUSED_PAUSE if is_watched else SAMPLE_UNWATCHED_EVERY)
+    outages.record_answer(provider=server.blueprint.provider, node=server.node)
     is_running = usage.power_state is PowerState.RUNNING
     told = players.players_of(server, task, is_watched=is_watched, at=at) if is_running else None
     with tenancy.as_worker():

@@ -182,6 +182,8 @@ class Migration(migrations.Migration):
                 ('is_draining', models.BooleanField(default=False, help_text='No new servers are placed here; existing ones stay.', verbose_name='draining')),
                 ('drain_asked_at', models.DateTimeField(blank=True, help_text='Capacity is reserved on other nodes for its servers, until they are moved.', null=True, verbose_name='to be emptied since')),
                 ('is_in_maintenance', models.BooleanField(default=False, verbose_name='in maintenance on the panel')),
+                ('silent_since', models.DateTimeField(blank=True, help_text='The first call without an answer since the last one.', null=True, verbose_name='no answer since')),
+                ('unreachable_since', models.DateTimeField(blank=True, help_text='The same, once a minute of calls confirmed it.', null=True, verbose_name='unreachable since')),
                 ('is_present', models.BooleanField(default=True, help_text='Seen by the last sync.', verbose_name='on the panel')),
                 ('location', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='nodes', to='servers.location')),
                 ('provider', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='nodes', to='servers.provider')),
@@ -889,6 +891,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='node',
             constraint=models.UniqueConstraint(fields=('provider', 'ref'), name='servers_node_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='node',
+            constraint=models.CheckConstraint(condition=models.Q(('unreachable_since', None), models.Q(('silent_since__isnull', False), ('unreachable_since', models.F('silent_since'))), _connector='OR'), name='servers_node_unreachable_is_silent'),
         ),
         migrations.AddConstraint(
             model_name='node',

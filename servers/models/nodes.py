@@ -99,6 +99,12 @@ class Node(Entity, Timestamped):
         help_text=_("Capacity is reserved on other nodes for its servers, until they are moved."),
     )
     is_in_maintenance = models.BooleanField(_("in maintenance on the panel"), default=False)
+    silent_since = models.DateTimeField(
+        _("no answer since"), null=True, blank=True, help_text=_("The first call without an answer since the last one.")
+    )
+    unreachable_since = models.DateTimeField(
+        _("unreachable since"), null=True, blank=True, help_text=_("The same, once a minute of calls confirmed it.")
+    )
     is_present = models.BooleanField(_("on the panel"), default=True, help_text=_("Seen by the last sync."))
 
     class Meta:
@@ -107,6 +113,11 @@ class Node(Entity, Timestamped):
         ordering = ["name"]
         constraints = [
             models.UniqueConstraint(fields=["provider", "ref"], name="servers_node_once"),
+            models.CheckConstraint(
+                name="servers_node_unreachable_is_silent",
+                condition=models.Q(unreachable_since=None)
+                | models.Q(silent_since__isnull=False, unreachable_since=models.F("silent_since")),
+            ),
             models.CheckConstraint(
                 name="servers_node_memory_not_oversold",
                 condition=models.Q(is_elastic=True)

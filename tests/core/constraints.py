@@ -331,6 +331,7 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "servers_node_memory_not_oversold": [
             {"memory_sellable_mib": 1, "memory_oversold_mib": 1, "memory_reserved_mib": 3},
         ],
+        "servers_node_unreachable_is_silent": [{"silent_since": None, "unreachable_since": NOW}],
     },
     "servers_region": {
         "servers_region_on_earth": [

@@ -16,7 +16,7 @@ from orders.models import Order, OrderItem, OrderStatus
 from orders.progress import progress_of
 from servers.live import status as live
 from servers.live.usage import UsageHistory
-from servers.models import PowerOutcome, PowerTask, Server, ServerStatus, UsageSample
+from servers.models import Node, PowerOutcome, PowerTask, Server, ServerStatus, UsageSample
 from tests.pages.rows import make_dataset
 
 HTMX = {"HX-Request": "true"}  # the summary only: the form itself mentions both
@@ -57,6 +57,16 @@ def test_steps_are_counted_from_the_payment(order: Order) -> None:
         ("upcoming", None),
     ]
     assert progress_of(queries.order_for_page(Order.objects.all()).get(pk=order.pk))[2].detail == node
+
+
+def test_an_order_whose_panel_is_silent_says_that_it_waits(order: Order) -> None:
+    client = Client()
+    client.force_login(order.placed_by)
+    url = reverse("orders:progress", args=[order.pk])
+    assert "Your order waits" not in client.get(url).content.decode()
+    now = timezone.now()
+    Node.objects.update(silent_since=now, unreachable_since=now)
+    assert client.get(url).content.decode().count("Your order waits") == 1
 
 
 def test_a_failed_order_shows_where_it_stopped(order: Order) -> None:

@@ -269,6 +269,7 @@ def test_two_hundred_and_fifty_eggs_are_mirrored_with_their_variables(panel: San
 def test_an_answer_that_is_not_understood_makes_a_failed_run_and_changes_nothing(
     panel: Sandbox, provider: Provider, kind: str
 ) -> None:
+    Node.objects.update(silent_since=LATER)  # that it is silent would be noted
     before = row_versions()
     panel.arm("pterodactyl", "GET /api/application/nodes", kind, times=0)
 
