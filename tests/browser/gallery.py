@@ -146,7 +146,7 @@ def _transfers(owner: User, saver: User, clock: Clock) -> dict[str, str]:
 
 def _wait(owner: User, clock: Clock) -> None:
     """The owner waits for two plans; one of them is back."""
-    organization, region = owner.owned_organizations.get(), Region.objects.order_by("code")[0]
+    organization, region = owner.owned_organizations.get(), Region.objects.get(code="eu")
     for code in ("mc-8gb", "mc-2gb"):
         plan = Plan.objects.get(code=code)
         waitlist.join(organization=organization, plan=plan, region=region, actor=owner, at=clock.now)
