@@ -160,7 +160,7 @@ class DockerDriver:
         """New limits reach the running container. For other ports and disk it is replaced, which takes some seconds."""
         engine, differences = self._engine(remote.node_ref or ""), self.differences(spec, remote)
         if Difference.PORTS in differences or remote.facts["disk_mib"] != spec.limits.disk_mib:
-            self._replace(engine, spec)
+            self.reinstall(spec, remote)
         elif Difference.SIZE in differences:
             changed: dict[str, Any] = dict(containers.resources(spec.limits))
             if remote.facts["is_half_suspended"]:
@@ -175,8 +175,20 @@ class DockerDriver:
         lifecycle.delete(*self._named(remote.ref))
 
     def reinstall(self, spec: ServerSpec, remote: RemoteServer) -> None:
-        """Make its container anew from its image, over the same volumes. Raises PortTaken."""
-        self._replace(self._engine(remote.node_ref or ""), spec)
+        """Make its container anew from its image, over the same volumes. Raises PortTaken.
+
+        An image that is no longer allowed still serves those that were sold with it, as the user that it had.
+        """
+        engine, build = self._engine(remote.node_ref or ""), _container_build(spec)
+        user = self._settings.images.get(build.image)
+        lifecycle.require_image(engine, build)
+
+        def body_like(present: Mapping[str, Any]) -> dict[str, Any]:
+            if not user and not present:
+                raise outside.Rejected(self.image_problem(build.image))
+            return containers.body_of(spec, build, engine.host, user or present["Config"]["User"])
+
+        lifecycle.replace(engine, spec.key, body_like)
 
     def last_lines(self, identifier: str) -> str:
         """The last lines of its output."""
@@ -187,19 +199,6 @@ class DockerDriver:
         """Its container: another one is another installation."""
         engine, key = self._named(identifier)
         return [str(lifecycle.look(engine, key)["Id"])]
-
-    def _replace(self, engine: Engine, spec: ServerSpec) -> None:
-        """An image that is no longer allowed still serves those that were sold with it, as the user that it had."""
-        build = _container_build(spec)
-        user = self._settings.images.get(build.image)
-        lifecycle.require_image(engine, build)
-
-        def body_like(present: Mapping[str, Any]) -> dict[str, Any]:
-            if not user and not present:
-                raise outside.Rejected(self.image_problem(build.image))
-            return containers.body_of(spec, build, engine.host, user or present["Config"]["User"])
-
-        lifecycle.replace(engine, spec.key, body_like)
 
     def suspend(self, remote: RemoteServer) -> None:
         """Keep it stopped, also when its host starts again, and stop it. Raises NotOnNode."""

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from docker import APIClient
 from docker.errors import APIError, DockerException
+from docker.utils import parse_repository_tag
 
 from core import outside
 from servers.drivers.docker.settings import Host
@@ -60,15 +61,11 @@ class Engine:
 
     def pull(self, image: str) -> None:
         """Download an image, as long as that takes; how far it is goes to the log. Raises Unavailable, Rejected."""
-        name, is_digest, reference = image.partition("@")
-        if not is_digest:
-            name, _colon, reference = (
-                image.rpartition(":") if ":" in image.rpartition("/")[2] else (image, "", "latest")
-            )
+        name, reference = parse_repository_tag(image)
 
         def request(client: APIClient) -> None:
             url = f"{client.base_url}/v{client.api_version}/images/create"
-            options = {"params": {"fromImage": name, "tag": reference}, "timeout": SILENT_PULL_SECONDS}
+            options = {"params": {"fromImage": name, "tag": reference or "latest"}, "timeout": SILENT_PULL_SECONDS}
             with client.post(url, stream=True, **options) as response:
                 client._raise_for_status(response)
                 self._follow(image, response.iter_lines())

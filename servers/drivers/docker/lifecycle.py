@@ -153,10 +153,18 @@ def stop(engine: Engine, container: str) -> None:
 
 def remove(engine: Engine, container: str) -> None:
     """Remove it, running or not; one that is gone is fine. Its named volumes stay."""
+    _remove(engine, lambda client: client.remove_container(container, v=True, force=True))
+
+
+def _remove_volume(engine: Engine, name: str) -> None:
+    _remove(engine, lambda client: client.remove_volume(name))
+
+
+def _remove(engine: Engine, request: Callable[[APIClient], Any]) -> None:
     try:
-        engine.write("remove", lambda client: client.remove_container(container, v=True, force=True))
+        engine.write("remove", request)
     except outside.Rejected as error:
-        if error.status == 409:  # somebody removes it just now
+        if error.status == 409:  # somebody removes it just now, or the volume's container
             raise outside.Unavailable(str(error), status=409) from None
         if error.status != 404:
             raise
@@ -208,16 +216,6 @@ def delete(engine: Engine, key: UUID) -> None:
         remove(engine, container)
     for name in volumes(engine, key):
         _remove_volume(engine, name)
-
-
-def _remove_volume(engine: Engine, name: str) -> None:
-    try:
-        engine.write("remove volume", lambda client: client.remove_volume(name))
-    except outside.Rejected as error:
-        if error.status == 409:  # its container is being removed
-            raise outside.Unavailable(str(error), status=409) from None
-        if error.status != 404:
-            raise
 
 
 def summaries(engine: Engine) -> Iterator[RemoteServerSummary]:
