@@ -2,7 +2,21 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+from core.masking import storable
+
+MAX_LINE = 191  # characters, as our columns hold
+
+
+def line(value: Any, max_length: int = MAX_LINE) -> str:
+    """A name as a provider says it, cut to what we keep of one; empty for none."""
+    return text(value)[:max_length]
+
+
+def text(value: Any) -> str:
+    """A text as a provider says it, without what a database cannot hold; empty for none."""
+    return "" if value is None else storable(str(value))
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core import outside
-from core.masking import storable
 from servers.drivers.base import MachineBuild, ServerSpec
-from servers.drivers.inventory import RemoteNode
+from servers.drivers.inventory import RemoteNode, line
 from servers.models import Step
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def elastic_node(ref: str, name: str, *, is_in_maintenance: bool) -> RemoteNode:
     return RemoteNode(
         ref=ref,
         location_ref=ref,
-        name=storable(name),
+        name=line(name),
         memory_mib=0,
         disk_mib=0,
         memory_overcommit_percent=0,

@@ -3,17 +3,16 @@
 from collections.abc import Iterator
 from typing import Any
 
-from core.masking import storable
 from servers.drivers.digitalocean.client import DigitalOceanClient
 from servers.drivers.digitalocean.droplets import SERVER_TAG, SUSPENDED
-from servers.drivers.inventory import RemoteLocation, RemoteNode, RemoteServerSummary
+from servers.drivers.inventory import RemoteLocation, RemoteNode, RemoteServerSummary, line
 from servers.drivers.machines import elastic_node
 
 
 def locations(cloud: DigitalOceanClient) -> Iterator[RemoteLocation]:
     """Every region."""
     for each in cloud.pages("/regions", "regions"):
-        yield RemoteLocation(ref=each["slug"], code=each["slug"], name=storable(each["name"]))
+        yield RemoteLocation(ref=each["slug"], code=each["slug"], name=line(each["name"]))
 
 
 def nodes(cloud: DigitalOceanClient) -> Iterator[RemoteNode]:
@@ -33,7 +32,7 @@ def server_summary(each: dict[str, Any]) -> RemoteServerSummary:
     return RemoteServerSummary(
         ref=str(each["id"]),
         key=next(keys, ""),
-        name=storable(each["name"]),
+        name=line(each["name"]),
         node_ref=each["region"]["slug"],
         memory_mib=int(each["memory"]),
         disk_mib=int(each["disk"]) * 1024,

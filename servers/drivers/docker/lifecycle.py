@@ -17,7 +17,7 @@ from servers.drivers.base import AlreadyExists, ContainerBuild, NotOnNode, PortT
 from servers.drivers.docker import containers
 from servers.drivers.docker.containers import KEPT_STOPPED, KEY, MIB, NANO_PER_PERCENT, name_of
 from servers.drivers.docker.engine import Engine
-from servers.drivers.inventory import RemoteServerSummary
+from servers.drivers.inventory import RemoteServerSummary, line
 
 GRACE_SECONDS = 20  # for a program that is asked to stop
 PORT_IN_USE = re.compile(r"already (in use|allocated)")
@@ -230,7 +230,7 @@ def summaries(engine: Engine) -> Iterator[RemoteServerSummary]:
         yield RemoteServerSummary(
             ref=f"{engine.host.name}/{name if is_ours else container[:12]}",
             key=key,
-            name=name[:191],
+            name=line(name),
             node_ref=engine.host.name,
             memory_mib=int(limits.get("Memory") or 0) // MIB,
             disk_mib=containers.disk_of(labels),

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from core.masking import storable
 from servers.drivers.inventory import (
     RemoteAccount,
     RemoteAllocation,
@@ -13,16 +12,16 @@ from servers.drivers.inventory import (
     RemoteNest,
     RemoteNode,
     RemoteServerSummary,
+    line,
+    text,
 )
 from servers.drivers.pterodactyl.client import PanelClient, related
-
-MAX_LINE = 191
 
 
 def locations(panel: PanelClient) -> Iterator[RemoteLocation]:
     """Every location."""
     for each in panel.pages("/locations"):
-        yield RemoteLocation(ref=str(each["id"]), code=_line(each["short"], 60), name=_line(each.get("long")))
+        yield RemoteLocation(ref=str(each["id"]), code=line(each["short"], 60), name=line(each.get("long")))
 
 
 def nodes(panel: PanelClient) -> Iterator[RemoteNode]:
@@ -42,8 +41,8 @@ def allocations(panel: PanelClient) -> Iterator[RemoteAllocation]:
             yield RemoteAllocation(
                 ref=str(each["id"]),
                 node_ref=node.ref,
-                ip=_line(each["ip"], 45),
-                alias=_line(each.get("alias")),
+                ip=line(each["ip"], 45),
+                alias=line(each.get("alias")),
                 port=int(each["port"]),
                 is_assigned=bool(each["assigned"]),
             )
@@ -54,9 +53,9 @@ def nests(panel: PanelClient) -> Iterator[RemoteNest]:
     for each in panel.pages("/nests"):
         yield RemoteNest(
             ref=str(each["id"]),
-            name=_line(each["name"]),
-            author=_line(each.get("author")),
-            description=_text(each.get("description")),
+            name=line(each["name"]),
+            author=line(each.get("author")),
+            description=text(each.get("description")),
         )
 
 
@@ -72,9 +71,9 @@ def accounts(panel: PanelClient) -> Iterator[RemoteAccount]:
     for each in panel.pages("/users"):
         yield RemoteAccount(
             ref=str(each["id"]),
-            key=_line(each.get("external_id")).lower(),
-            username=_line(each.get("username")),
-            email=_line(each.get("email")),
+            key=line(each.get("external_id")).lower(),
+            username=line(each.get("username")),
+            email=line(each.get("email")),
             is_admin=bool(each.get("root_admin")),
         )
 
@@ -84,7 +83,7 @@ def remote_node(each: dict[str, Any]) -> RemoteNode:
     return RemoteNode(
         ref=str(each["id"]),
         location_ref=str(each["location_id"]),
-        name=_line(each["name"]),
+        name=line(each["name"]),
         memory_mib=max(int(each["memory"]), 0),
         disk_mib=max(int(each["disk"]), 0),
         memory_overcommit_percent=max(int(each["memory_overallocate"]), 0),
@@ -99,8 +98,8 @@ def remote_server_summary(each: dict[str, Any]) -> RemoteServerSummary:
     primary, ports = str(each["allocation"]), {str(port["id"]) for port in related(each, "allocations")}
     return RemoteServerSummary(
         ref=str(each["id"]),
-        key=_line(each.get("external_id")),
-        name=_line(each.get("name")),
+        key=line(each.get("external_id")),
+        name=line(each.get("name")),
         node_ref=str(each["node"]),
         memory_mib=max(int(each["limits"]["memory"]), 0),
         disk_mib=max(int(each["limits"]["disk"]), 0),
@@ -108,7 +107,7 @@ def remote_server_summary(each: dict[str, Any]) -> RemoteServerSummary:
         cpu_percent=max(int(each["limits"]["cpu"]), 0),
         account_ref=str(each["user"]),
         is_suspended=each.get("status") == "suspended",
-        identifier=_line(each["identifier"]),
+        identifier=line(each["identifier"]),
         build_ref=str(each["egg"]),
     )
 
@@ -120,31 +119,23 @@ def remote_egg(each: dict[str, Any], nest_ref: str) -> RemoteEgg:
     return RemoteEgg(
         ref=str(each["id"]),
         nest_ref=nest_ref,
-        name=_line(each["name"]),
-        author=_line(each.get("author")),
-        description=_text(each.get("description")),
-        docker_images={_line(label): _line(image) for label, image in images.items()},
-        first_image=_line(each.get("docker_image") or next(iter(images.values()), "")),
-        startup=_text(each.get("startup")),
+        name=line(each["name"]),
+        author=line(each.get("author")),
+        description=text(each.get("description")),
+        docker_images={line(label): line(image) for label, image in images.items()},
+        first_image=line(each.get("docker_image") or next(iter(images.values()), "")),
+        startup=text(each.get("startup")),
         variables=tuple(
             RemoteEggVariable(
                 ref=str(variable["id"]),
-                name=_line(variable["name"]),
-                description=_text(variable.get("description")),
-                env_variable=_line(variable["env_variable"]),
-                default_value=_text(variable.get("default_value")),
+                name=line(variable["name"]),
+                description=text(variable.get("description")),
+                env_variable=line(variable["env_variable"]),
+                default_value=text(variable.get("default_value")),
                 is_user_viewable=bool(variable["user_viewable"]),
                 is_user_editable=bool(variable["user_editable"]),
-                rules=_text(variable.get("rules")),
+                rules=text(variable.get("rules")),
             )
             for variable in related(each, "variables")
         ),
     )
-
-
-def _text(value: Any) -> str:
-    return storable(str(value)) if value is not None else ""
-
-
-def _line(value: Any, max_length: int = MAX_LINE) -> str:
-    return _text(value)[:max_length]

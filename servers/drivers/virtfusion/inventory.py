@@ -3,19 +3,17 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from core.masking import storable
-from servers.drivers.inventory import RemoteLocation, RemoteNode, RemoteServerSummary
+from servers.drivers.inventory import RemoteLocation, RemoteNode, RemoteServerSummary, line
 from servers.drivers.virtfusion.client import PanelClient
 from servers.drivers.virtfusion.objects import CPU_PERCENT, MIB_PER_GB, identifier_of, key_and_name
 
-MAX_LINE = 191
 GROUPS = "/compute/hypervisors/groups"
 
 
 def locations(panel: PanelClient) -> Iterator[RemoteLocation]:
     """Every hypervisor group."""
     for group in panel.pages(GROUPS):
-        name = _line(group["name"])
+        name = line(group["name"])
         yield RemoteLocation(ref=str(int(group["id"])), code=name[:60], name=name)
 
 
@@ -36,7 +34,7 @@ def nodes(panel: PanelClient, storage_type: int | None) -> Iterator[RemoteNode]:
         yield RemoteNode(
             ref=ref,
             location_ref=ref,
-            name=_line(group["name"]),
+            name=line(group["name"]),
             memory_mib=memory,
             disk_mib=disk * MIB_PER_GB,
             memory_overcommit_percent=0,
@@ -63,7 +61,7 @@ def server_summary(server: Mapping[str, Any], node_ref: str = "") -> RemoteServe
     return RemoteServerSummary(
         ref=str(int(server["id"])),
         key=key,
-        name=_line(name),
+        name=line(name),
         node_ref=node_ref,
         memory_mib=int(resources["memory"]),
         disk_mib=int(resources["storage"]) * MIB_PER_GB,
@@ -96,7 +94,3 @@ def storages(resources: dict[str, Any], storage_type: int | None) -> list[dict[s
     found = [local] if storage_type is None else [local, *(resources.get("otherStorage") or [])]
     of_type = (each for each in found if storage_type is None or each["storageType"] == storage_type)
     return [each for each in of_type if each["enabled"]]
-
-
-def _line(value: Any) -> str:
-    return storable(str(value or ""))[:MAX_LINE]
