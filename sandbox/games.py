@@ -8,6 +8,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from contextlib import suppress
 from typing import Self
 
@@ -24,6 +25,7 @@ class GameServer:
         self.names = ["mira", "tomas", "ko"]
         self.raw: bytes | None = None
         self.is_silent = False
+        self.pause_seconds = 0.0  # between the pieces of a long answer
         self.asked: list[str] = []
         self._stream = socket.create_server((host, 0))
         self.address: tuple[str, int] = self._stream.getsockname()
@@ -65,6 +67,7 @@ class GameServer:
             answer = _varint(len(packet)) + packet if self.raw is None else self.raw
             for begins in range(0, len(answer), 700):  # as a network splits it
                 connection.sendall(answer[begins : begins + 700])
+                time.sleep(self.pause_seconds)
 
     def _serve_datagrams(self) -> None:
         while True:
