@@ -4,6 +4,7 @@ One failed call says little, so it counts once another fails at least a minute l
 """
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
@@ -48,6 +49,6 @@ def _behind_one_host(provider: Provider, node: Node | None) -> QuerySet[Node]:
     return Node.objects.filter(pk=node.pk)
 
 
-def _locked(rows: QuerySet[Node]) -> list[object]:
+def _locked(rows: QuerySet[Node]) -> list[UUID]:
     """Their keys, locked in the order in which all lock several nodes."""
     return list(rows.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))

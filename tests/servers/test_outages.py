@@ -26,7 +26,7 @@ def sample(server: Server, seconds: int) -> Node:
     usage.watch(server, at=at)
     UsageTask.objects.update(run_at=at)
     work.run_due(at=at, models=(UsageTask,))
-    return Node.objects.get(pk=server.node_id)
+    return Node.objects.get(servers=server)
 
 
 def pages_of(server: Server) -> list[str]:
@@ -80,7 +80,7 @@ def test_convergence_and_syncs_notice_it_too(panel: Sandbox, provider: Provider)
     for seconds in (0, 60):
         limits.reset_limits()
         work.run_due(at=AT + seconds * SECOND, models=(ProvisioningTask,))
-    assert Node.objects.get(pk=server.node_id).unreachable_since == AT
+    assert Node.objects.get(servers=server).unreachable_since == AT
 
     panel.clear_faults()
     limits.reset_limits()
