@@ -86,6 +86,20 @@ for _name, _default, _description in (
     )
 site_settings.register(
     Definition(
+        key="orders.transfer_after_days",
+        type=SettingType.INTEGER,
+        default=0,
+        category=CATEGORY,
+        description=_(
+            "Days after a payment in which the server that it paid cannot be transferred; 0 is none. A bank's dispute "
+            "suspends the server after a transfer too, also where whoever received it knew nothing."
+        ),
+        min=0,
+        max=120,
+    )
+)
+site_settings.register(
+    Definition(
         key="orders.auto_renew_by_default",
         type=SettingType.BOOLEAN,
         default=False,

@@ -12,14 +12,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts import services as accounts
 from accounts.models import Organization, User
 from billing import invoicing, item_changes, subscriptions
 from billing.invoicing import Charge, InvoiceLine
-from billing.models import ItemKind, Period, PriceMove, Subscription, SubscriptionItem
+from billing.models import ItemKind, PaymentAllocation, Period, PriceMove, Subscription, SubscriptionItem
 from catalog.models import Term
-from core import audit, tenancy
+from core import audit, site_settings, tenancy
 from core.money import Money, Rate
 from orders import events, limits, transitions
 from orders.changes import locking, quoting
@@ -50,6 +51,14 @@ def refusal(item: OrderItem, at: datetime) -> str:
         return _("A new price has been announced for this server. It can be transferred when that is in force.")
     if item.server is not None and handover.is_anything_under_way(item.server):
         return _("What was asked of the server has yet to be done. Wait until it is.")
+    if days := site_settings.get("orders.transfer_after_days"):
+        paid = PaymentAllocation.objects.filter(payment__settled_at__gt=at - timedelta(days=days))
+        if paid.filter(invoice__items__subscription=subscription, invoice__items__period_end__gt=at).exists():
+            return ngettext(
+                "A server can be transferred when its payment is %(days)s day old.",
+                "A server can be transferred when its payment is %(days)s days old.",
+                days,
+            ) % {"days": days}
     if subscription.cancels_at_period_end:
         return _("The subscription is canceled. Undo that first.")
     paid_until = subscription.current_period_end

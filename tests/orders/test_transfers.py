@@ -178,7 +178,11 @@ def pay_in_euro(given: Given) -> None:
     Organization.objects.filter(pk=given.theirs.pk).update(currency="EUR", currency_fixed_at=APRIL)
 
 
-@pytest.mark.parametrize("act", [make_hourly, hold, cancel, invoice_next, change_plan])
+def ask_for_older_payments(_given: Given) -> None:
+    site_settings.set_value("orders.transfer_after_days", 16)  # it is fifteen days old
+
+
+@pytest.mark.parametrize("act", [make_hourly, hold, cancel, invoice_next, change_plan, ask_for_older_payments])
 def test_what_is_not_settled_is_neither_offered_nor_taken(given: Given, act: Callable[[Given], None]) -> None:
     transfer = given.offer()
     act(given)
