@@ -126,11 +126,6 @@ def remote_server(host: Host, key: UUID, detail: Mapping[str, Any], names: Seque
     )
 
 
-def without_container(host: Host, key: UUID) -> RemoteServer:
-    """A server of which only volumes are left, whether somebody removed its container or its deletion was cut off."""
-    return RemoteServer(ref_of(host, key), ref_of(host, key), RemoteState.CREATED, node_ref=host.name)
-
-
 def ports_of(labels: Mapping[str, str] | None) -> list[str]:
     """The ports that a container of ours has, the main one first."""
     return [port for port in (labels or {}).get(PORTS, "").split(",") if port.isdigit()]

@@ -22,6 +22,7 @@ from servers.drivers.base import (
     PortTaken,
     PowerAction,
     RemoteServer,
+    RemoteState,
     ServerSpec,
     Usage,
     WrongState,
@@ -29,7 +30,7 @@ from servers.drivers.base import (
 from servers.drivers.docker import containers, figures, lifecycle, logs
 from servers.drivers.docker.containers import KEPT_RUNNING, KEPT_STOPPED
 from servers.drivers.docker.engine import Engine
-from servers.drivers.docker.settings import ConfigurationError, Settings, configuration_problem, settings_of
+from servers.drivers.docker.settings import Settings, configuration_problem, settings_of
 from servers.drivers.inventory import RemoteAllocation, RemoteLocation, RemoteNode, RemoteServerSummary
 from servers.models import Build, Provider, Step
 
@@ -73,10 +74,10 @@ class DockerDriver:
 
     @cached_property
     def _settings(self) -> Settings:
-        try:
-            return settings_of(self._provider.configuration)
-        except ConfigurationError as error:  # it says nothing about a server, and the operator mends it
-            raise outside.Unavailable(f"{self._provider.name}: {error}") from None
+        if problem := configuration_problem(self._provider.configuration):
+            # It says nothing about a server, and the operator mends it.
+            raise outside.Unavailable(f"{self._provider.name}: {problem}")
+        return settings_of(self._provider.configuration)
 
     def _engine(self, host_name: str) -> Engine:
         if host_name not in self._engines:
@@ -95,18 +96,17 @@ class DockerDriver:
 
     def allowed_images(self) -> list[str]:
         """The images of the configuration; none where that is not valid."""
-        try:
-            return list(settings_of(self._provider.configuration).images)
-        except ConfigurationError:
-            return []
+        return [] if configuration_problem(self._provider.configuration) else list(self._settings.images)
 
     def image_problem(self, image: str) -> str:
         """Why no container is made from this image; empty where one may be."""
-        try:
-            is_allowed = image in settings_of(self._provider.configuration).images
-        except ConfigurationError as error:
-            return str(error)
-        return "" if is_allowed else _("{image} is not among the images of the provider.").format(image=image)
+        if problem := configuration_problem(self._provider.configuration):
+            return problem
+        return (
+            ""
+            if image in self._settings.images
+            else _("{image} is not among the images of the provider.").format(image=image)
+        )
 
     def find(self, spec: ServerSpec, attempts: Sequence[Attempt]) -> RemoteServer | None:
         """The container with our key as its label, on the host that it was placed on, or what is left of it."""
@@ -119,7 +119,11 @@ class DockerDriver:
     def _find_on(self, engine: Engine, key: UUID) -> RemoteServer | None:
         if held := lifecycle.held(engine, key):
             return containers.remote_server(engine.host, key, lifecycle.look(engine, key, held), list(held))
-        return containers.without_container(engine.host, key) if lifecycle.volumes(engine, key) else None
+        if not lifecycle.volumes(engine, key):
+            return None
+        # Somebody removed its container, or its deletion was cut off.
+        ref = containers.ref_of(engine.host, key)
+        return RemoteServer(ref, ref, RemoteState.CREATED, node_ref=engine.host.name)
 
     def create(self, spec: ServerSpec) -> RemoteServer:
         """Create it and start it. One whose start failed is there, and is started by whoever finds it off."""
