@@ -36,7 +36,8 @@ from servers.self_service.kinds import RELAY_PATH, relay_address
 from servers.self_service.pages import server_in
 
 log = logging.getLogger(__name__)
-MAX_SOCKETS, MAX_OF_USER = 500, 5  # of this process
+MAX_SOCKETS, MAX_OF_SERVER, MAX_OF_USER = 500, 20, 5  # of this process
+MAX_OPENED, OPENED_SECONDS = 20, 60  # of a user and of a server in this time: each asks the panel for a token
 MAX_SENT_BYTES = 1024  # of a browser's frame
 CHECK_SECONDS = 30  # between looks whether the user may still follow the console
 IDLE_SECONDS = 900  # without a frame of either side
@@ -54,7 +55,8 @@ type Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 type Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 _database = ThreadPoolExecutor(4, "relay-database")
 _providers = ThreadPoolExecutor(8, "relay-providers")  # apart, so that a panel that hangs delays no check
-_sockets_of: Counter[UUID] = Counter()  # by user
+_sockets_of: Counter[UUID] = Counter()  # by user, and by server
+_opened_of: Counter[UUID] = Counter()  # lately, also by both
 
 
 class Ended(Exception):
@@ -77,6 +79,7 @@ class Visit:
     """
 
     user_id: UUID
+    server_id: UUID
     driver: Console
     identifier: str
     refusal: str
@@ -109,7 +112,7 @@ def find_visit(path: str, session_key: str | None) -> Visit | None:
             refusal = str(error)
         has_asked = results.newest(request, server, "console.open").get("socket") == relay_address(server.pk)
         driver: Any = operations.driver_for(server)
-    return Visit(request.user.pk, driver, server.identifier, refusal, has_asked)
+    return Visit(request.user.pk, server.pk, driver, server.identifier, refusal, has_asked)
 
 
 async def application(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -131,7 +134,7 @@ async def application(scope: Mapping[str, Any], receive: Receive, send: Send) ->
         return
     await send({"type": "websocket.accept"})
     try:
-        with _counted(visit.user_id):
+        with _counted(visit):
             await _Relay(receive, send, path, key, visit).run()
     except Ended as end:
         reason = str(end).encode()[:MAX_REASON_BYTES].decode(errors="ignore")
@@ -141,17 +144,29 @@ async def application(scope: Mapping[str, Any], receive: Receive, send: Send) ->
 
 
 @contextmanager
-def _counted(user_id: UUID) -> Iterator[None]:
-    """Count the socket. Raises Ended where the process, or the user, has too many."""
-    if _sockets_of.total() >= MAX_SOCKETS or _sockets_of[user_id] >= MAX_OF_USER:
+def _counted(visit: Visit) -> Iterator[None]:
+    """Count the socket. Raises Ended where the process, the user or the server has too many, or had lately."""
+    both = (visit.user_id, visit.server_id)
+    is_full = sum(_sockets_of.values()) >= 2 * MAX_SOCKETS
+    if is_full or _sockets_of[visit.user_id] >= MAX_OF_USER or _sockets_of[visit.server_id] >= MAX_OF_SERVER:
         raise Ended(TOO_MANY, _("Too many consoles are open. Close one, and reload this page."))
-    _sockets_of[user_id] += 1
+    if any(_opened_of[each] >= MAX_OPENED for each in both):
+        raise Ended(NOT_REACHED, _("The connection is lost. Trying again…"))
+    for each in both:
+        _sockets_of[each] += 1
+        _opened_of[each] += 1
+        asyncio.get_running_loop().call_later(OPENED_SECONDS, _uncount, _opened_of, each)
     try:
         yield
     finally:
-        _sockets_of[user_id] -= 1
-        if not _sockets_of[user_id]:
-            del _sockets_of[user_id]
+        for each in both:
+            _uncount(_sockets_of, each)
+
+
+def _uncount(counts: Counter[UUID], key: UUID) -> None:
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]
 
 
 async def _in[Result](threads: ThreadPoolExecutor, function: Callable[..., Result], *arguments: Any) -> Result:

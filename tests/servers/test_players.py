@@ -198,6 +198,34 @@ def test_a_game_that_does_not_answer_is_rarely_asked_again(server: Server, monke
         assert UsageTask.objects.get(server=server).game_silent_at is None
 
 
+def test_a_game_that_answers_slowly_holds_up_its_node_no_more_often_than_a_silent_one(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def slow(*_where: Any) -> Players:
+        time.sleep(0.01)
+        asked.append(time.monotonic())
+        return Players(3, 20)
+
+    monkeypatch.setattr(game_query, "ask", slow)
+    monkeypatch.setattr(players, "SLOW_SECONDS", 0.001)
+    Blueprint.objects.filter(pk=server.blueprint_id).update(query_protocol=JAVA)
+    usage.watch(server, at=AT)
+    server = Server.objects.select_related("blueprint").get(pk=server.pk)
+    told = []
+    for seconds in (0, 10, 50, 60, 70):
+        task = UsageTask.objects.get(server=server)
+        told.append(players.players_of(server, task, is_watched=True, at=AT + timedelta(seconds=seconds)))
+
+    assert told == [Players(3, 20), None, None, Players(3, 20), None]
+    monkeypatch.setattr(players, "SLOW_SECONDS", 1)
+    task = UsageTask.objects.get(server=server)
+    assert players.players_of(server, task, is_watched=True, at=AT + timedelta(seconds=120))
+    assert UsageTask.objects.get(server=server).game_silent_at is None
+    assert len(asked) == 3
+
+
 @pytest.mark.parametrize(
     ("protocol", "query_port", "link"),
     [

@@ -223,3 +223,33 @@ def test_sockets_are_few_and_idle_ones_end(server: Server, browser: Client, monk
     monkeypatch.setattr(relay, "IDLE_SECONDS", 900)
     with following(browser, server) as again:
         heard(again, "auth success")
+
+
+def test_a_user_who_opens_sockets_again_and_again_does_not_use_up_the_panels_calls(
+    panel: Sandbox, server: Server, browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "MAX_OPENED", 3)
+    monkeypatch.setattr(relay, "OPENED_SECONDS", 600)
+    for _socket in range(3):
+        with following(browser, server) as opened:
+            heard(opened, "auth success")
+    for _socket in range(5):
+        with following(browser, server) as refused:
+            assert said(refused) == (relay.NOT_REACHED, "The connection is lost. Trying again…")
+    assert request_count(panel, "GET /api/client/servers/*/websocket") == 3
+    relay._opened_of.clear()
+    with following(browser, server) as again:
+        heard(again, "auth success")
+
+
+def test_the_users_of_one_server_do_not_take_the_sockets_of_all_others(
+    server: Server, browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = viewer_of(server)
+    ServerAccess.objects.update(level=AccessLevel.OPERATE)
+    member = asking(user, server)
+    monkeypatch.setattr(relay, "MAX_OF_SERVER", 1)
+    with following(browser, server) as first:
+        heard(first, "auth success")
+        with following(member, server) as second:
+            assert said(second)[0] == relay.TOO_MANY
