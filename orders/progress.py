@@ -50,7 +50,10 @@ def progress_of(order: Order) -> list[ProgressStep]:
     reached["ordered"] = order.placed_at
     if order.paid_at:
         reached["paid"] = order.paid_at
-    processing = _("Your bank is processing the payment") if order.is_payment_processing else ""
+    under_way = {
+        "paid": _("Your bank is processing the payment") if order.is_payment_processing else "",
+        Step.CREATED: listed(item.server.pull_progress for item in items if item.server),
+    }
     is_waiting = order.status in {OrderStatus.PAID, OrderStatus.WAITING_CAPACITY}  # what was reserved is gone
     built = [item.server for item in items if item.server]
     plans = [item.plan_price.plan for item in items]
@@ -73,7 +76,7 @@ def progress_of(order: Order) -> list[ProgressStep]:
         if key in reached:
             shown.append(ProgressStep(label, DONE, detail, seconds_since_payment(order, reached[key])))
         else:
-            shown.append(ProgressStep(label, next_state, processing if key == "paid" else ""))
+            shown.append(ProgressStep(label, next_state, under_way.get(key, "")))
             next_state = UPCOMING
     if order.status == OrderStatus.CANCELED:
         return [step for step in shown if step.state == DONE]

@@ -77,21 +77,28 @@ class FaultMiddleware:
         return answer
 
     async def _answer(self, scope: Scope, body: bytes, logged: LoggedRequest, send: Send) -> None:
-        for message in await self._work(scope, body):
+        async def send_logged(message: Message) -> None:
             if message["type"] == "http.response.start":
                 logged.status = message["status"]
             await send(message)
 
-    async def _work(self, scope: Scope, body: bytes) -> list[Message]:
-        """Let the service do everything, save the outcome, and hold its answer."""
+        for message in await self._work(scope, body, send_logged):
+            await send_logged(message)
+
+    async def _work(self, scope: Scope, body: bytes, stream: Send | None = None) -> list[Message]:
+        """Let the service do everything, save the outcome, and hold its answer; all but the end of one in parts."""
         incoming: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
         answer: list[Message] = []
 
         async def receive() -> Message:
-            return incoming.pop() if incoming else {"type": "http.disconnect"}
+            return incoming.pop() if incoming else await asyncio.get_running_loop().create_future()  # the client stays
 
         async def collect(message: Message) -> None:
             answer.append(message)
+            if stream is not None and message.get("more_body"):
+                for each in answer:
+                    await stream(each)
+                answer.clear()
 
         await self._service.app(scope, receive, collect)
         if scope["method"] not in READ_ONLY:

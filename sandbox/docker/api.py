@@ -3,12 +3,12 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from http import HTTPMethod
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from sandbox.docker.host import NEVER, Host, Refused, bindings
@@ -199,8 +199,16 @@ class Api:
         """Pull an image, line by line."""
         tag = call.query.get("tag", "latest")
         image = f"{call.query.get('fromImage', '')}{'@' if tag.startswith('sha256:') else ':'}{tag}"
-        lines = [json.dumps(line) + "\r\n" for line in call.host.pull(image)]
-        return Response("".join(lines), media_type="application/json")
+        lines = call.host.pull(image)
+
+        async def spoken() -> AsyncIterator[str]:
+            for line in lines:
+                await asyncio.sleep(call.host.settings["pull_seconds"] / len(lines))
+                yield json.dumps(line) + "\r\n"
+            if "error" not in lines[-1]:
+                call.host.keep_pulled(image)
+
+        return StreamingResponse(spoken(), media_type="application/json")
 
     async def inspect_image(self, call: Call) -> Response:
         """An image that the host has."""

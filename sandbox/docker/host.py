@@ -46,6 +46,7 @@ SETTINGS: JsonObject = {
     "create_seconds": 0.0,  # in which a new container has its name and is not to be seen
     "has_disk_quota": False,
     "unknown_fields": [],  # of HostConfig, which an engine of another version would have
+    "pull_seconds": 0.0,  # in which an image comes
     "taken_ports": [],  # by programs of the host
     "registry": {},  # by name and tag or digest: `good`, `corrupt`, a folder that it keeps; "*": `unreachable`
 }
@@ -227,15 +228,22 @@ class Host:
             raise Refused(500, "Get https://registry/v2/: dial tcp 192.0.2.1:443: connect: connection refused")
         if image not in registry:
             raise Refused(404, f"manifest for {image} not found: manifest unknown: manifest unknown")
-        layers = ["a3ed95caeb02", "6f4a0b7c21de"]
+        layers, size = ["a3ed95caeb02", "6f4a0b7c21de"], {"current": 1048576, "total": 3145728}
         lines: list[JsonObject] = [{"status": f"Pulling from {name}", "id": image.rpartition(":")[2]}]
-        steps = ("Pulling fs layer", "Downloading", "Download complete", "Pull complete")
-        lines += [{"status": step, "progressDetail": {}, "id": layer} for step in steps for layer in layers]
+        lines += [{"status": "Pulling fs layer", "progressDetail": {}, "id": layer} for layer in layers]
+        for layer in layers:
+            lines.append({"status": "Downloading", "progressDetail": size, "id": layer})
+            steps = ("Verifying Checksum", "Download complete", "Pull complete")
+            lines += [{"status": step, "progressDetail": {}, "id": layer} for step in steps]
         if registry[image] == "corrupt":
             text = "filesystem layer verification failed for digest sha256:6f4a0b7c21de"
             return [*lines[:4], {"errorDetail": {"message": text}, "error": text}]
-        self.add_image(image, Volumes={registry[image]: {}} if registry[image].startswith("/") else None)
         return [*lines, {"status": f"Status: Downloaded newer image for {image}"}]
+
+    def keep_pulled(self, image: str) -> None:
+        """What was pulled whole is there from now on."""
+        folder = self.settings["registry"][image]
+        self.add_image(image, Volumes={folder: {}} if folder.startswith("/") else None)
 
     def add_image(self, image: str, **config: Any) -> None:
         """An image that the host has."""

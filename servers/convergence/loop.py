@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from core import outside
 from core.work import Reschedule
-from servers import outages
+from servers import outages, pulls
 from servers.convergence import (
     absence,
     creation,
@@ -57,9 +57,10 @@ def _round(server_id: UUID, at: datetime, *, is_provider_trusted: bool | None = 
             if remote is not None:  # otherwise some drivers had nothing to ask for
                 outages.record_answer(provider=server.blueprint.provider, node=server.node)
             provisioning_log.observe(server, remote, at=at)
-            return next_step(
-                ConvergenceContext(server, driver, spec, remote, server.has_holds(), at, is_provider_trusted)
-            )
+            with pulls.shown_of(server):
+                return next_step(
+                    ConvergenceContext(server, driver, spec, remote, server.has_holds(), at, is_provider_trusted)
+                )
         except outside.Rejected as error:
             variable_errors = error.messages if isinstance(error, VariablesRefused) else None
             provisioning_log.fail(server, str(error), at=at, variable_errors=variable_errors)

@@ -394,6 +394,8 @@ class Migration(migrations.Migration):
                 ('create_asked_at', models.DateTimeField(blank=True, null=True, verbose_name='creation requested at')),
                 ('create_missed_at', models.DateTimeField(blank=True, help_text="The panel's answer to the creation was lost, and the server was not found then.", null=True, verbose_name='first not found at')),
                 ('create_note', models.JSONField(blank=True, default=dict, help_text='What the provider had before, by which a creation whose answer was lost is found.', verbose_name='before the creation')),
+                ('layers_done', models.PositiveSmallIntegerField(blank=True, null=True, verbose_name='layers downloaded')),
+                ('layers_total', models.PositiveSmallIntegerField(blank=True, help_text='While its host downloads the image.', null=True, verbose_name='layers of the image')),
                 ('install_deadline_at', models.DateTimeField(blank=True, null=True, verbose_name='installation must end by')),
                 ('is_install_doubtful', models.BooleanField(default=False, help_text='A suspension hid how the installation ended; only installing again can tell.', verbose_name='installation result unknown')),
                 ('installed_at', models.DateTimeField(blank=True, null=True)),
@@ -1027,6 +1029,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='server',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'deleted'), ('deleted_at__isnull', False)), models.Q(models.Q(('status', 'deleted'), _negated=True), models.Q(('deleted_at__isnull', False), _negated=True)), _connector='OR'), name='servers_server_deleted_at_iff_deleted'),
+        ),
+        migrations.AddConstraint(
+            model_name='server',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('layers_done', None), ('layers_total', None)), models.Q(('layers_done__isnull', False), ('layers_total__isnull', False), ('layers_done__lte', models.F('layers_total'))), _connector='OR'), name='servers_server_pulled_within_layers'),
         ),
         migrations.AddConstraint(
             model_name='remoteserverseen',

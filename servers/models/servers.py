@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
@@ -141,6 +142,10 @@ class Server(StateMachine, Entity, Timestamped):
         blank=True,
         help_text=_("What the provider had before, by which a creation whose answer was lost is found."),
     )
+    layers_done = models.PositiveSmallIntegerField(_("layers downloaded"), null=True, blank=True)
+    layers_total = models.PositiveSmallIntegerField(
+        _("layers of the image"), null=True, blank=True, help_text=_("While its host downloads the image.")
+    )
     install_deadline_at = models.DateTimeField(_("installation must end by"), null=True, blank=True)
     is_install_doubtful = models.BooleanField(
         _("installation result unknown"),
@@ -195,6 +200,12 @@ class Server(StateMachine, Entity, Timestamped):
                 models.Q(status=ServerStatus.DELETED),
                 models.Q(deleted_at__isnull=False),
             ),
+            models.CheckConstraint(
+                name="servers_server_pulled_within_layers",
+                condition=models.Q(layers_done=None, layers_total=None)
+                | models.Q(layers_done__isnull=False, layers_total__isnull=False)
+                & models.Q(layers_done__lte=models.F("layers_total")),
+            ),
         ]
 
     def transition_to(self, status: Any) -> None:
@@ -206,6 +217,14 @@ class Server(StateMachine, Entity, Timestamped):
     def secret_key(self) -> str:
         """What its own passwords are derived from: the same as long as one organization has it."""
         return f"{self.pk}:{self.generation}" if self.generation else str(self.pk)
+
+    @property
+    def pull_progress(self) -> str:
+        """How far the download of its image is; empty where none is under way."""
+        if self.layers_total is None:
+            return ""
+        text = gettext("Downloading the image: {done} of {total} layers")
+        return text.format(done=self.layers_done, total=self.layers_total)
 
     def has_holds(self) -> bool:
         """Whether a reason to keep the server suspended is in force."""

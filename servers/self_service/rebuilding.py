@@ -8,7 +8,7 @@ from uuid import UUID
 
 from accounts.models import SshKey, User
 from core import audit, outside, tenancy
-from servers import builds, services
+from servers import builds, pulls, services
 from servers.convergence.context import attempts_of, spec_of
 from servers.convergence.loop import read_server
 from servers.drivers import registry
@@ -93,7 +93,8 @@ def rebuild(driver: Any, server_id: UUID | None, arguments: Mapping[str, Any], c
         remote = driver.find(spec, attempts_of(server))
         if remote is None:
             raise NotOnNode("the provider has no such server")
-        driver.reinstall(spec, remote)
+        with pulls.shown_of(server):
+            driver.reinstall(spec, remote)
 
 
 def keep(server: Server, arguments: Mapping[str, Any], content: Mapping[str, Any], *, at: datetime) -> None:

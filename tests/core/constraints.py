@@ -345,7 +345,10 @@ CHECKS: dict[str, dict[str, list[Row]]] = {
         "servers_reservation_expires_iff_reserved": [{"state": "reserved"}, {"expires_at": NOW}],
         "servers_reservation_released_at_iff_released": [{"state": "released"}, {"released_at": NOW}],
     },
-    "servers_server": {"servers_server_deleted_at_iff_deleted": [{"status": "deleted"}, {"deleted_at": NOW}]},
+    "servers_server": {
+        "servers_server_deleted_at_iff_deleted": [{"status": "deleted"}, {"deleted_at": NOW}],
+        "servers_server_pulled_within_layers": [{"layers_done": 1}, {"layers_done": 2, "layers_total": 1}],
+    },
     "servers_usagesample": {"servers_usagesample_with_limit": [{"players": 1}, {"players_limit": 1}]},
     "servers_syncrun": {
         "servers_sync_run_finished_iff_ended": [

@@ -1,20 +1,35 @@
 """What only Docker Engines have. Each test runs against the stand-in; those of `engine` against a real engine, too."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import requests
+from django.db import connections
+from django.test import Client
+from django.urls import reverse
 
 from core import outside
-from servers import builds, convergence, inventory, services
+from servers import builds, convergence, inventory, pulls, services
 from servers.capacity import Size
 from servers.drivers import base, registry
 from servers.drivers.base import Difference, PowerAction, PowerState, RemoteState, ServerSpec
 from servers.drivers.docker import containers
 from servers.drivers.docker.settings import configuration_problem
-from servers.models import Allocation, Build, DriftFinding, Node, Provider, Server, ServerStatus, SyncState
+from servers.models import (
+    Allocation,
+    Build,
+    DriftFinding,
+    Node,
+    Provider,
+    ProvisioningTask,
+    Server,
+    ServerStatus,
+    SyncState,
+)
 from tests.drivers.adapters import CONTAINER_IMAGE, Docker, docker_provider, found
 from tests.servers.actions import run_until_quiet
 from tests.servers.builders import AT, assign_regions, make_blueprint, make_plan, make_server
@@ -486,6 +501,43 @@ def make_container(provider: Provider) -> Server:
     parts = {"build": Build.CONTAINER, "egg": None, "image": CONTAINER_IMAGE, "startup": "httpd -f"}
     blueprint = make_blueprint(provider, plan, **parts, container_ports=[8080], volumes=["/data"])
     return make_server(provider, plan=plan, blueprint=blueprint, size=SIZE, databases=0, backups=0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_how_far_a_pull_is_stands_on_the_servers_page_until_it_ends(
+    docker: Docker, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.configuration["images"].append("app/good:1")
+    provider.save()
+    server, client = make_container(provider), Client()
+    Server.objects.update(build=builds.sold_build(server.blueprint) | {"image": "app/good:1"})
+    client.force_login(server.owner)
+    seen: set[str] = set()
+
+    def see_page() -> None:
+        page = client.get(reverse("servers:detail", args=[server.pk])).content.decode()
+        seen.update(re.findall(r"\d of \d layers", page))
+
+    def converge() -> None:
+        run_until_quiet(AT, within=timedelta(seconds=3))
+        connections.close_all()
+
+    monkeypatch.setattr(pulls, "WRITE_SECONDS", 0)
+    see_page()  # the first takes longer
+    for result, expected in (("corrupt", {"0 of 2 layers"}), ("good", {"1 of 2 layers"})):
+        set_up(docker, registry={"app/good:1": result}, pull_seconds=2)
+        seen.clear()
+        with ThreadPoolExecutor(1) as threads:
+            running = threads.submit(converge)
+            while not running.done():
+                see_page()
+            running.result()
+        assert expected <= seen
+        seen.clear()
+        see_page()
+        assert not seen
+        ProvisioningTask.objects.filter(server=server).update(run_at=AT)
+    assert server.reload().status == ServerStatus.RUNNING
 
 
 @pytest.mark.django_db(transaction=True)

@@ -56,7 +56,9 @@ def test_steps_are_counted_from_the_payment(order: Order) -> None:
         ("upcoming", None),
         ("upcoming", None),
     ]
-    assert progress_of(queries.order_for_page(Order.objects.all()).get(pk=order.pk))[2].detail == node
+    Server.objects.update(layers_done=1, layers_total=3)
+    steps = progress_of(queries.order_for_page(Order.objects.all()).get(pk=order.pk))
+    assert [steps[2].detail, steps[4].detail] == [node, "Downloading the image: 1 of 3 layers"]
 
 
 def test_an_order_whose_panel_is_silent_says_that_it_waits(order: Order) -> None:

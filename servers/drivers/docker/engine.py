@@ -14,6 +14,7 @@ from docker.errors import APIError, DockerException
 from docker.utils import parse_repository_tag
 
 from core import outside
+from servers import pulls
 from servers.drivers.docker.settings import Host
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ PULL_SECONDS = 1500.0
 SILENT_PULL_SECONDS = 90.0  # an engine says something whenever a layer moves
 LOG_EVERY = 5.0
 MAX_TEXT = 300
+BEGUN = {"Pulling fs layer", "Already exists"}  # the first line about a layer
+DONE = {"Pull complete", "Already exists"}
 
 
 class Engine:
@@ -60,7 +63,10 @@ class Engine:
         self.write(path.rpartition("/")[2], request)
 
     def pull(self, image: str) -> None:
-        """Download an image, as long as that takes; how far it is goes to the log. Raises Unavailable, Rejected."""
+        """Download an image, as long as that takes. How far it is goes to the log and to `pulls`.
+
+        Raises Unavailable, Rejected.
+        """
         name, reference = parse_repository_tag(image)
 
         def request(client: APIClient) -> None:
@@ -80,12 +86,16 @@ class Engine:
             said = json.loads(line) if line.strip() else {}
             if "error" in said:
                 raise outside.Unavailable(f"{self.host.name} could not pull {image}: {said['error']}"[:MAX_TEXT])
-            layers[str(said.get("id", ""))] = str(said.get("status", ""))
+            layer, status = str(said.get("id", "")), str(said.get("status", ""))
+            if layer in layers or status in BEGUN:  # other lines are about the image as a whole
+                layers[layer] = status
+            done = sum(status in DONE for status in layers.values())
+            pulls.tell(done, len(layers))
             now = time.monotonic()
             if now - began > PULL_SECONDS:
                 raise outside.Unavailable(f"{self.host.name}: the pull of {image} did not end in time")
             if now - logged > LOG_EVERY:
-                logged, done = now, sum(status == "Pull complete" for status in layers.values())
+                logged = now
                 log.info("%s pulls %s: %d of %d layers", self.host.name, image, done, len(layers))
 
     @cached_property
