@@ -4,6 +4,7 @@ Pure functions: they read nothing from the database. Everything is exact (`Fract
 line, half to even, and to the microsecond that rows have.
 """
 
+import calendar
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from fractions import Fraction
 from billing.invoicing import InvoiceLine
 from billing.models import ItemKind, Period, Subscription, SubscriptionItem
 from billing.tax import Tax
-from catalog.models import AddonPrice, PlanPrice
+from catalog.models import AddonPrice, PlanPrice, Term
 from core import formats
 from core.money import Money, payable_step
 
@@ -45,6 +46,26 @@ def share(period: Period, at: datetime) -> Fraction:
     """How much of the period is left at `at`: 1 before it begins, 0 when it is over."""
     left = period.end - max(period.start, at)
     return max(Fraction(0), Fraction(left // MICROSECOND, (period.end - period.start) // MICROSECOND))
+
+
+def terms_left(period: Period, term: Term, *, anchor_day: int | None, at: datetime) -> Fraction:
+    """What is left of the period at `at`, in terms: a price is for one.
+
+    A period is a term, but for the first one of a server that was transferred, or adopted, when part of it was paid:
+    that may be shorter or longer, and is measured by the term that would end with it.
+    """
+    if not term.months:
+        return share(period, at)
+    whole = period.end - months_before(period.end, term.months, anchor_day or period.start.day)
+    left = period.end - max(period.start, at)
+    return max(Fraction(0), Fraction(left // MICROSECOND, whole // MICROSECOND))
+
+
+def months_before(end: datetime, months: int, anchor_day: int) -> datetime:
+    """When the term of so many months begins that ends at `end`."""
+    count = end.year * 12 + end.month - 1 - months
+    year, month = count // 12, count % 12 + 1
+    return end.replace(year=year, month=month, day=min(anchor_day, calendar.monthrange(year, month)[1]))
 
 
 def rest(period: Period, at: datetime) -> Period:
@@ -84,7 +105,12 @@ def remaining_lines(
         InvoiceLine(
             kind=ItemKind.PRORATION,
             description=formats.counted(new.description, new.units),
-            unit=round_minor(new.price.amount_minor * new.units * share(period, at), new.price.currency),
+            unit=round_minor(
+                new.price.amount_minor
+                * new.units
+                * terms_left(period, Term(new.price.term), anchor_day=subscription.anchor_day, at=at),
+                new.price.currency,
+            ),
             is_recurring=False,
             price=new.price,
             subscription=subscription,

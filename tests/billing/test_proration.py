@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from billing import proration
 from billing.models import Period, Subscription, SubscriptionItem
 from billing.proration import NewItem, PaidTime
-from catalog.models import PlanPrice
+from catalog.models import PlanPrice, Term
 
 SECOND = timedelta(seconds=1)
 
@@ -33,7 +33,8 @@ def lines_of(period: Period, paid: Fraction | int, price: int, at: datetime, cur
     """The credit and the charge, in minor units."""
     subscription = Subscription(currency=currency)
     item = SubscriptionItem(subscription=subscription, currency=currency, description="Small")
-    new = NewItem(PlanPrice(amount_minor=price, currency=currency), "Large")
+    term = Term.YEARLY if period == YEAR else Term.MONTHLY
+    new = NewItem(PlanPrice(amount_minor=price, currency=currency, term=term), "Large")
     about: dict[str, Any] = {"subscription": subscription, "at": at}
     [credit] = proration.unused_lines([PaidTime(item, period, Fraction(paid))], **about)
     [charge] = proration.remaining_lines([new], [period], **about)
@@ -65,6 +66,26 @@ def test_a_change_costs_the_rest_of_the_period_to_the_second(
     period: Period, paid: Fraction | int, price: int, at: datetime, currency: str, expected: tuple[int, int]
 ) -> None:
     assert lines_of(period, paid, price, at, currency) == expected
+
+
+@pytest.mark.parametrize(
+    ("period", "anchor_day", "expected"),
+    [
+        (Period(day(2026, 4, 16), day(2026, 5)), 1, 1000),  # of April's thirty days ten are left
+        (Period(day(2026, 4, 16), day(2026, 4, 30)), 31, 900),  # the term began on 31 March: nine of thirty
+        (Period(day(2026, 4, 16), day(2026, 7)), 1, 7100),  # 71 days, and June has thirty
+        (Period(day(2026, 4, 21), day(2026, 5, 21)), 21, 3000),
+    ],
+)
+def test_a_period_that_is_no_whole_term_is_charged_by_the_term_that_ends_with_it(
+    period: Period, anchor_day: int, expected: int
+) -> None:
+    subscription = Subscription(currency="USD", anchor_day=anchor_day)
+    new = NewItem(PlanPrice(amount_minor=3000, currency="USD", term=Term.MONTHLY), "Large")
+
+    [line] = proration.remaining_lines([new], [period], subscription=subscription, at=day(2026, 4, 21))
+
+    assert line.amount.minor == expected
 
 
 seconds = st.integers(min_value=1, max_value=30 * 86400 - 1)

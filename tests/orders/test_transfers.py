@@ -30,7 +30,8 @@ from core import site_settings, tenancy
 from core.models import AuditEntry
 from core.money import Money
 from orders import events, holds
-from orders.changes.quoting import ChangeRefused
+from orders.changes import making
+from orders.changes.quoting import ChangeRefused, Selection
 from orders.models import Order, OrderItem, OrderStatus, PlanChange, ServerTransfer
 from orders.transfers import transferring
 from orders.transfers.models import TransferStatus
@@ -150,6 +151,19 @@ def test_a_plan_with_add_ons_that_was_changed_before_goes_as_it_is(given: Given)
     assert new.amount_minor == 2400
     assert (item.plan_price, item.addons.get().addon_price) == (given.sold.offer.large, given.sold.offer.addon)
     assert set(Reservation.objects.values_list("organization", flat=True)) == {given.theirs.pk}
+
+
+def test_a_larger_plan_costs_whoever_has_it_now_the_rest_of_a_month_and_not_a_whole_one(given: Given) -> None:
+    given.accept(given.offer())
+    item = OrderItem.objects.get(server=Server.objects.get())
+    selection = Selection(given.sold.offer.large)
+
+    later = MIDDLE + timedelta(days=1)
+    change = making.request_change(item=item, selection=selection, actor=given.bob, at=later)
+
+    confirmed = making.confirm(change=change, actor=given.bob, at=later)
+    assert confirmed.invoice
+    assert confirmed.invoice.total_minor == round(2000 * 14 / 30)
 
 
 def make_hourly(given: Given) -> None:
