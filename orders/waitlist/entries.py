@@ -38,8 +38,10 @@ def join(*, organization: Organization, plan: Plan, region: Region, actor: User,
             return found
         kind = "of_new_customer" if limits.is_new(organization) else "per_organization"
         most = site_settings.get(f"orders.max_unpaid_{kind}")
-        # What was reserved for them and not ordered counts for a day: else they would keep it from others for ever.
-        unused = Q(status=WaitlistStatus.EXPIRED, expires_at__gt=at - timedelta(days=1))
+        # What was reserved for them and not ordered counts for a day, also where they gave it up just before its time
+        # was over: else they would keep it from others for ever.
+        given_up = Q(status=WaitlistStatus.LEFT, plan=plan, region=region)
+        unused = (Q(status=WaitlistStatus.EXPIRED) | given_up) & Q(expires_at__gt=at - timedelta(days=1))
         rows = WaitlistEntry.objects.filter(Q(status__in=OPEN) | unused)
         if rows.filter(Q(organization=organization) | Q(joined_by=actor)).count() >= most:
             text = ngettext(

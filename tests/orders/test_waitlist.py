@@ -248,6 +248,24 @@ def test_who_never_paid_waits_for_little(shop: Shop) -> None:
         join(larger)
 
 
+def test_who_gives_up_what_was_reserved_and_joins_again_keeps_it_from_nobody(shop: Shop) -> None:
+    at, named = timezone.now(), {"organization": shop.organization, "plan": shop.price.plan, "region": shop.region}
+
+    def join_and_leave_in_time() -> None:
+        nonlocal at
+        entry = entries.join(**named, actor=shop.customer, at=at)
+        assert offering.advance(at=at) == 1
+        at = entry.reload().expires_at - timedelta(minutes=1)  # type: ignore[operator]
+        entries.leave(entry=entry, actor=shop.customer, at=at)
+
+    join_and_leave_in_time()
+    join_and_leave_in_time()
+    with pytest.raises(entries.TooManyEntries):
+        join_and_leave_in_time()
+    at += DAY * 2
+    join_and_leave_in_time()
+
+
 def test_the_page_shows_the_position_and_lets_one_leave(line: list[Shop]) -> None:
     join(line[1])
     browser, other = client_of(line[0]), client_of(line[1])
