@@ -11,7 +11,7 @@ from servers.live import game_query
 from servers.live.game_query import Players
 from servers.models import Allocation, Egg, QueryProtocol, Server, UsageTask
 
-# One that does not answer costs two seconds whenever it is asked, in a lane that power actions of the whole node use too.
+# One that does not answer costs two seconds whenever it is asked, in a lane that power actions of its whole node use.
 # One that answers slowly costs nearly as much, and would be asked with each sample: it is asked as seldom.
 SILENT_WATCHED, SILENT_UNWATCHED = timedelta(minutes=1), timedelta(hours=6)
 SLOW_SECONDS = 0.5
