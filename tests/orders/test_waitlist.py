@@ -249,13 +249,16 @@ def test_who_never_paid_waits_for_little(shop: Shop) -> None:
 
 
 def test_who_gives_up_what_was_reserved_and_joins_again_keeps_it_from_nobody(shop: Shop) -> None:
-    at, named = timezone.now(), {"organization": shop.organization, "plan": shop.price.plan, "region": shop.region}
+    at = timezone.now()
+    named: dict[str, Any] = {"organization": shop.organization, "plan": shop.price.plan, "region": shop.region}
 
     def join_and_leave_in_time() -> None:
         nonlocal at
         entry = entries.join(**named, actor=shop.customer, at=at)
         assert offering.advance(at=at) == 1
-        at = entry.reload().expires_at - timedelta(minutes=1)  # type: ignore[operator]
+        expires_at = entry.reload().expires_at
+        assert expires_at is not None
+        at = expires_at - timedelta(minutes=1)
         entries.leave(entry=entry, actor=shop.customer, at=at)
 
     join_and_leave_in_time()
