@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import requests
+from django.db.models import F
 
 from billing import grants
 from billing.models import GrantKind
@@ -199,7 +200,7 @@ class Fleet:
             draining.start(node=self.random.choice(nodes), actor=self.customers[0], at=self.at)
 
     def move(self) -> None:
-        """Staff move a server on the panel: one for which there is a place elsewhere, else any."""
+        """Staff move a server on the panel: one with a place reserved elsewhere, else any to where there is room."""
         planned = {
             move.server.ref: int(move.reservation.node.ref)
             for move in ServerMove.objects.filter(draining.OPEN).select_related("server", "reservation__node")
@@ -210,9 +211,13 @@ class Fleet:
         if not wanted:
             return
         row = self.random.choice(wanted)
-        others = [int(node.ref) for node in Node.objects.filter(provider=self.panel).order_by("pk")]
-        others.remove(row["node_id"])
-        target = planned.get(str(row["id"])) or self.random.choice(others)
+        with_room = Node.objects.filter(provider=self.panel).exclude(ref=row["node_id"]).order_by("pk")
+        with_room = with_room.filter(
+            memory_sellable_mib__gte=F("memory_reserved_mib") + F("memory_foreign_mib") + row["memory"]
+        )
+        target = planned.get(str(row["id"])) or next((int(node.ref) for node in with_room), None)
+        if target is None:
+            return
         address = f"{self.sandbox.base_url}/_control/pterodactyl/servers/{row['id']}/transfer"
         requests.post(address, json={"node": target}, timeout=10)  # refused where the node has no free port
         self.happened["moved for a drain"] += str(row["id"]) in planned
