@@ -89,7 +89,7 @@ class Life:
 
     def operate(self, at: datetime, kind: str, target: str = "", **entered: Any) -> None:
         """The customer asks for something inside the server."""
-        named = {"target": target, "actor": None, "at": at}
+        named: dict[str, Any] = {"target": target, "actor": None, "at": at}
         self.asked.append(operations.request(server=self.server.reload(), kind=kind, **named, **entered))
 
     def create(self, at: datetime) -> None:
@@ -156,7 +156,6 @@ class Life:
         assert (server.status, server.failure) == (status, ""), act
         remote = driver.find(spec_of(server), attempts_of(server))
         assert (remote.state if remote else None) == state, act
-        assert isinstance(driver, Inventory)
         assert len(list(driver.servers())) == self.others + (state is not None), act
         if remote:
             assert driver.differences(spec_of(server), remote) == frozenset(), act
