@@ -11,6 +11,7 @@ is chosen, the server, then its reservations. The new rows need none.
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -52,7 +53,9 @@ def refusal(item: OrderItem, at: datetime) -> str:
     if item.server is not None and handover.is_anything_under_way(item.server):
         return _("What was asked of the server has yet to be done. Wait until it is.")
     if days := site_settings.get("orders.transfer_after_days"):
-        paid = PaymentAllocation.objects.filter(payment__settled_at__gt=at - timedelta(days=days))
+        since = at - timedelta(days=days)
+        # Credit may be of a top-up of yesterday: it counts from when it was spent.
+        paid = PaymentAllocation.objects.filter(Q(payment__settled_at__gt=since) | Q(payment=None, at__gt=since))
         if paid.filter(invoice__items__subscription=subscription, invoice__items__period_end__gt=at).exists():
             return ngettext(
                 "A server can be transferred when its payment is %(days)s day old.",

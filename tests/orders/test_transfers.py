@@ -209,6 +209,18 @@ def test_what_is_not_settled_is_neither_offered_nor_taken(given: Given, act: Cal
     assert not Order.objects.filter(organization=given.theirs).exists()
 
 
+def test_credit_that_was_spent_yesterday_is_no_old_payment(given: Given) -> None:
+    site_settings.set_value("orders.transfer_after_days", 10)
+    given.offer()  # what the card paid is older
+    given.sold.give_credit()
+    given.sold.change_to(given.sold.offer.large, at=MIDDLE - timedelta(days=1))
+
+    with pytest.raises(TransferRefused, match="10 days old"):
+        given.offer()
+
+    given.offer(at=MIDDLE + timedelta(days=9))
+
+
 def test_an_offer_is_taken_once_by_whom_it_was_made_to_while_it_is_open(given: Given) -> None:
     first, transfer = given.offer(), given.offer()
     assert first.reload().status == TransferStatus.CANCELED
