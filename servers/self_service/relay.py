@@ -272,7 +272,8 @@ class _Relay:
         except DatabaseError:
             log.exception("a console could not be checked")
             raise Ended(NOT_REACHED, _("The connection is lost. Trying again…")) from None
-        if visit is None or visit.user_id != self.visit.user_id:
+        # At another provider it is another server's identifier.
+        if visit is None or (visit.user_id, visit.identifier) != (self.visit.user_id, self.visit.identifier):
             raise Ended(ENDED, _("You can no longer use this console. Reload this page to see why."))
         if visit.refusal:
             raise Ended(SUSPENDED, visit.refusal)

@@ -190,6 +190,13 @@ def test_what_ends_the_access_ends_the_socket(server: Server) -> None:
         assert said(second)[0] == relay.ENDED
 
 
+def test_a_server_that_is_another_one_at_its_panel_ends_the_socket(server: Server, browser: Client) -> None:
+    with following(browser, server) as opened:
+        heard(opened, "auth success")
+        Server.objects.update(identifier="00000000")
+        assert said(opened)[0] == relay.ENDED
+
+
 def test_a_suspended_server_says_so_at_once_and_later(server: Server, browser: Client) -> None:
     with following(browser, server) as opened:
         heard(opened, "auth success")
