@@ -69,8 +69,8 @@ def require_unpaid_below_limit(*, organization: Organization, user: User, networ
         if not unpaid_servers[over[0]]:
             most = limit[over[0]]
             text = ngettext(
-                "You can order %(count)s server at a time until you have paid for one.",
-                "You can order %(count)s servers at a time until you have paid for one.",
+                "You can order %(count)s server at a time until you have paid for one or topped up your wallet.",
+                "You can order %(count)s servers at a time until you have paid for one or topped up your wallet.",
                 most,
             ) % {"count": most}
         raise TooManyUnpaidOrders(text)

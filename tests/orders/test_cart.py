@@ -189,7 +189,10 @@ def test_a_new_customer_is_told_how_many_servers_the_shop_reserves_unpaid(shop: 
     answer = client.post(CART, opened(client))
 
     assert problems(answer) == [[]]
-    assert "You can order 2 servers at a time until you have paid for one." in answer.content.decode()
+    assert (
+        "You can order 2 servers at a time until you have paid for one or topped up your wallet."
+        in answer.content.decode()
+    )
 
 
 def test_a_line_is_changed_in_the_configurator_and_a_cookie_that_is_not_ours_is_an_empty_cart(
