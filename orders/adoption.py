@@ -64,7 +64,8 @@ def first_of_next_month(today: date) -> date:
 
 def is_confirmed(owner: User) -> bool:
     """Whether the owner proved that the address is theirs. Who has no password yet can only sign in by proving it."""
-    return not owner.has_usable_password() or EmailAddress.objects.filter(user=owner, verified=True).exists()
+    verified = EmailAddress.objects.filter(user=owner, email__iexact=owner.email, verified=True)
+    return not owner.has_usable_password() or verified.exists()
 
 
 def adopt(*, seen: RemoteServerSeen, sale: Sale, actor: User | None, at: datetime) -> Server:

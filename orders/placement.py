@@ -366,8 +366,9 @@ def add_items(
     requests = order_request.items
     try:
         stock_taken = waitlist.take(reservations)
-    except capacity.InsufficientCapacity as error:
-        raise ItemOutOfStock(requests[0]) from error
+    except waitlist.NoLongerReserved as error:
+        ordered = zip(requests, reservations, strict=True)
+        raise ItemOutOfStock(next(item for item, held in ordered if held.pk == error.reservation_id)) from error
     if order_request.coupon_use is not None:
         priced = [item.priced for item in requests]
         coupons.redeem(order=order, coupon_use=order_request.coupon_use, items=priced, at=at)

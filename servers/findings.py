@@ -127,7 +127,7 @@ def is_ours(provider: Provider, *, ref: str, key: str) -> bool:
 
 
 def settle_deletion(task: RemoteDeletion, *, at: datetime) -> None:
-    """It is gone: its place is free, and its finding is closed."""
+    """It is gone: its capacity is free, and its finding is closed."""
     with tenancy.as_worker():
         if task.node_id is not None:
             node = Node.objects.select_for_update(no_key=True).get(pk=task.node_id)

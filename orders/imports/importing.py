@@ -151,7 +151,7 @@ def adopt_row(server_import: ServerImport, row: ImportRow, *, at: datetime) -> A
 def customer_of(
     email: str, known: planning.Customer | None, actor: User | None, *, at: datetime
 ) -> tuple[User, Organization]:
-    """The user with exactly this address and their organization; a new one has no password and is invited."""
+    """The user with exactly this address and their organization; a new one has no password and was sent nothing."""
     if known is not None:
         return known.user, known.organization
     user = User.objects.filter(email=email).first() or accounts.invite_user(email=email, actor=actor, at=at)

@@ -24,6 +24,14 @@ class TooManyEntries(Exception):
     """The organization or the user waits for as much as they may already; the text says so."""
 
 
+class NoLongerReserved(Exception):
+    """What was reserved for whoever waited is for the next by now."""
+
+    def __init__(self, reservation_id: UUID) -> None:
+        super().__init__(f"reservation {reservation_id}")
+        self.reservation_id = reservation_id
+
+
 def join(*, organization: Organization, plan: Plan, region: Region, actor: User, at: datetime) -> WaitlistEntry:
     """Wait for the plan in the region; the entry that it is. Joining twice is one entry. Raises TooManyEntries.
 
@@ -79,7 +87,7 @@ def end(entry: WaitlistEntry, status: WaitlistStatus, at: datetime) -> None:
 
 
 def positions(entries: Iterable[WaitlistEntry]) -> dict[UUID, int]:
-    """How manieth in its line each entry is that waits, by its id."""
+    """The place of each waiting entry in its line, from 1 on, by its id."""
     before = Q(joined_at__lt=OuterRef("joined_at")) | Q(joined_at=OuterRef("joined_at"), pk__lt=OuterRef("pk"))
     line = WaitlistEntry.objects.filter(
         before, plan=OuterRef("plan"), region=OuterRef("region"), status=WaitlistStatus.WAITING
@@ -143,13 +151,15 @@ def reserved_for(
 def take(reservations: Sequence[Reservation]) -> dict[UUID, bool]:
     """An order takes these reservations. Of those that the waitlist had made, by their ids, whether stock is with them.
 
-    Raises InsufficientCapacity where one of them was for somebody else in the meantime.
+    Raises NoLongerReserved where one of them was for somebody else in the meantime.
     """
     rows = WaitlistEntry.objects.filter(reservation__in=reservations).order_by("pk")
     taken: dict[UUID, bool] = {}
     for entry in rows.select_for_update(no_key=True):
-        if entry.status != WaitlistStatus.OFFERED or entry.reservation_id is None:
-            raise capacity.InsufficientCapacity(f"what was reserved for {entry.pk} is released")
+        if entry.reservation_id is None:
+            continue
+        if entry.status != WaitlistStatus.OFFERED:
+            raise NoLongerReserved(entry.reservation_id)
         taken[entry.reservation_id] = entry.is_stock_taken
         entry.transition_to(WaitlistStatus.ORDERED)
         entry.is_stock_taken = False

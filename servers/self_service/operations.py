@@ -83,7 +83,7 @@ def show(
         is_old = listing is None or listing.read_at is None or at - listing.read_at > fresh_for
         is_full = False
         if is_old and server.status in INSTALLED and not (listing and listing.is_open):
-            is_full = listing is None and not _has_room(server)
+            is_full = listing is None and not _make_room(server)
             listing = listing if is_full else _request_listing(_with_provider(server), kind, target, at=at)
     if listing is None:
         problem = _("Too much is being read at the moment. Try again in a minute.") if is_full else ""
@@ -93,7 +93,7 @@ def show(
     return SectionContent(listing.result, listing.read_at, listing.problem, is_reading, listing.is_open, operations)
 
 
-def _has_room(server: Server) -> bool:
+def _make_room(server: Server) -> bool:
     """Whether one more may be read for the first time. Of those that were read, the oldest make room."""
     rows = Listing.objects.filter(server=server)
     beyond = rows.exclude(state__in=OPEN).order_by("-finished_at")[MAX_LISTINGS - 1 :]

@@ -79,7 +79,7 @@ class Chaos:
         shops.run_once(self.clock.now)
 
     def in_a_process(self, act: Callable[[], object]) -> None:
-        """Do it in a process of its own, which is killed somewhere in half of the cases."""
+        """Do it in a process of its own, which is often killed somewhere."""
 
         def done() -> None:
             reset_limits()

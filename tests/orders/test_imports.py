@@ -1,8 +1,10 @@
 """A host's servers become servers of this shop: shown first, then done, and nothing twice."""
 
+import re
 from datetime import date, timedelta
 from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -273,19 +275,31 @@ def test_a_mapping_that_cannot_be_meant_says_where(content: str, text: str) -> N
         parse_mapping(content)
 
 
-def test_the_command_shows_and_imports_only_when_told_to(provider: Provider) -> None:
+def test_the_command_imports_only_what_a_check_has_shown(provider: Provider) -> None:
     def call(*options: str) -> str:
         out = StringIO()
-        call_command("import_servers", "--provider", "Old panel", *options, stdout=out)
+        call_command("import_servers", *options, stdout=out)
         return out.getvalue()
 
-    assert "Nothing was done" in call()
+    def check_id() -> str:
+        shown = call("--provider", "Old panel")
+        assert "Nothing was done" in shown
+        return re.findall(r"--import (\S+)", shown)[0]
+
+    old = check_id()
+    price = ImportRow.objects.get(ref="100").price
+    assert price is not None
+    PlanPrice.objects.filter(pk=price.pk).update(superseded_at=AT)
+    make_price(price.plan, minor=500)  # which nobody has seen
+    assert "3 refused" in call("--import", old)
     assert not Server.objects.exists()
-    assert "3 imported" in call("--import")
-    assert "1 refused" in call("--import")
+    new = check_id()
+    for _time in range(2):  # the second time as after a kill
+        assert "3 imported" in call("--import", new)
     assert Server.objects.filter(kind=Kind.GAME).count() == 3
-    with pytest.raises(CommandError, match="no provider"):
-        call_command("import_servers", "--provider", "x")
+    for wrong in ("--provider x", "", f"--provider Old --import {new}", f"--import {uuid4()}"):
+        with pytest.raises(CommandError):
+            call(*wrong.split())
 
 
 def test_what_was_imported_is_renewed_from_the_chosen_day_and_shown_to_its_customer(

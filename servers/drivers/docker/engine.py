@@ -16,6 +16,7 @@ from docker.utils import parse_repository_tag
 from core import outside
 from servers import pulls
 from servers.drivers.docker.settings import Host
+from servers.drivers.inventory import line
 
 log = logging.getLogger(__name__)
 # What the driver was written for; a newer engine is spoken to in these words as long as it understands them.
@@ -82,10 +83,10 @@ class Engine:
         """Read what the engine says until the pull ends. A failure is a line of a successful answer."""
         began = logged = time.monotonic()
         layers: dict[str, str] = {}
-        for line in lines:
-            said = json.loads(line) if line.strip() else {}
+        for each in lines:
+            said = json.loads(each) if each.strip() else {}
             if "error" in said:
-                raise outside.Unavailable(f"{self.host.name} could not pull {image}: {said['error']}"[:MAX_TEXT])
+                raise outside.Unavailable(f"{self.host.name} could not pull {image}: {line(said['error'], MAX_TEXT)}")
             layer, status = str(said.get("id", "")), str(said.get("status", ""))
             if layer in layers or status in BEGUN:  # other lines are about the image as a whole
                 layers[layer] = status
@@ -142,7 +143,7 @@ class Engine:
 
 def _translated(label: str, error: APIError, *, is_read: bool) -> outside.OutsideError:
     """What an error status means; the engine's own words are for staff."""
-    status, text = error.status_code or 0, str(error.explanation or "")[:MAX_TEXT]
+    status, text = error.status_code or 0, line(error.explanation, MAX_TEXT)
     details: dict[str, Any] = {"status": status, "body": {"message": text}}
     if status in {401, 403, 429, 503}:  # a proxy or an authorization plugin: the operator mends it
         return outside.Unavailable(f"{label}: {status} {text}", **details)
