@@ -296,9 +296,9 @@ RESUME = """
         greatest(subscription.unpaid_until - interval '1 hour', %(resumed_hour)s), charged.hour)
     RETURNING subscription.id"""
 # How long of the time for which data is kept it was not charged: so one paid hour each time does not keep the capacity
-# of a suspended server for ever. What was never charged has the whole time.
+# of a suspended server for ever. What was never charged has the whole time; what it ran unpaid since is not counted.
 STOOD = """(SELECT CASE WHEN count(*) > 0 THEN greatest(interval '0',
-            %(at)s - greatest(min(cycle.hour), %(at)s - %(delete_after)s)
+            max(cycle.hour) + interval '1 hour' - greatest(min(cycle.hour), %(at)s - %(delete_after)s)
             - interval '1 hour' * count(*) FILTER (WHERE cycle.hour >= %(at)s - %(delete_after)s)) END
         FROM billing_usagecycle cycle WHERE cycle.subscription_id = subscription.id)"""
 # While a saved method is charged for the wallet, its hours stay due: not where that waits for its owner or a bank, for

@@ -291,7 +291,7 @@ def test_the_command_imports_only_what_a_check_has_shown(provider: Provider) -> 
     assert price is not None
     PlanPrice.objects.filter(pk=price.pk).update(superseded_at=AT)
     make_price(price.plan, minor=500)  # which nobody has seen
-    assert "3 refused" in call("--import", old)
+    assert "4 refused" in call("--import", old)
     assert not Server.objects.exists()
     new = check_id()
     for _time in range(2):  # the second time as after a kill
