@@ -275,6 +275,10 @@ def work_until_done(life: Life, act: str, at: datetime, *, by: Callable[[datetim
     pytest.fail(f"{act} is never done")
 
 
+def test_at_every_kind_of_provider_servers_live() -> None:
+    assert set(SHOPS) == set(registry.facts())
+
+
 @pytest.mark.usefixtures("without_pauses")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_call_of_a_whole_life_fails_once(life: Life, sandbox: Sandbox, fault: str) -> None:
