@@ -1,6 +1,7 @@
 """What staff do with servers and providers: each action once over HTTP, with its audit entry."""
 
 import html
+import re
 from typing import Any
 
 import pytest
@@ -30,6 +31,8 @@ from servers.models import (
 from tests.admin.action_pages import is_audited, page_of, run, submit, undisputed_rows
 from tests.admin.conftest import signed_in_user
 from tests.admin.rows import AT, Rows
+from tests.builders import make_price
+from tests.servers.builders import make_blueprint, make_location, make_node, make_plan, make_provider, make_server
 
 pytestmark = pytest.mark.django_db
 
@@ -124,6 +127,40 @@ def test_a_finding_is_repaired_by_one_click_which_is_audited(rows: Rows, superad
 
     assert ProvisioningTask.objects.filter(server=server, state=WorkState.QUEUED).exists()
     assert is_audited(superadmin, "drift.repair", finding)
+
+
+def test_findings_say_what_each_loses_a_month_and_how_that_is_reckoned(superadmin: Client) -> None:
+    provider = make_provider()
+    location = make_location(provider)
+    make_node(location)
+    bought, larger = make_price(make_plan(), minor=800).plan, make_price(make_plan(memory_mib=4096), minor=2000).plan
+    blueprint = make_blueprint(provider, bought)
+    make_blueprint(provider, larger)
+    server = make_server(provider, plan=bought, blueprint=blueprint, location=location)
+    for ref, ours in (("1", server), ("2", None)):
+        RemoteServerSeen.objects.create(provider=provider, ref=ref, server=ours, memory_mib=4096, disk_mib=5120)
+
+    def make_finding(kind: DriftKind, ref: str = "", **values: str) -> DriftFinding:
+        named = {"subject": kind.value, "subject_ref": ref or str(server.pk), "server": None if ref else server}
+        return DriftFinding.objects.create(provider=provider, kind=kind, found_at=AT, **named, **values)
+
+    losses = {
+        make_finding(DriftKind.ORPHAN, "2"): ("$20.00", "cheapest plan that covers its size"),
+        make_finding(DriftKind.LIMITS): ("$12.00", "less its plan"),
+        make_finding(DriftKind.DUPLICATE, found="1, 2, 3"): ("$16.00", "for each copy"),
+        make_finding(DriftKind.SUSPENSION, expected="suspended", found="active"): ("$8.00", "although it is suspended"),
+        make_finding(DriftKind.GHOST): ("–", ""),
+    }
+
+    page = superadmin.get("/admin/servers/driftfinding/").content.decode()
+    shown = {row.partition("</tr>")[0] for row in page.split("<tr")[1:]}
+    for finding, (amount, words) in losses.items():
+        [row] = [each for each in shown if str(finding.pk) in each]
+        assert f">{amount}<" in re.sub(r"\s+", "", row), finding.kind
+        of_one = superadmin.get(page_of(finding)).content.decode()
+        assert (amount in of_one, words in of_one) == (True, True), finding.kind
+    DriftFinding.objects.filter(kind=DriftKind.SUSPENSION).update(expected="active", found="suspended")
+    assert "$8.00" not in superadmin.get("/admin/servers/driftfinding/").content.decode()
 
 
 def make_seen_orphan(rows: Rows) -> tuple[DriftFinding, RemoteServerSeen]:

@@ -1,11 +1,13 @@
 """What differs between a provider and our rows is a finding by name, until a sync no longer finds it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
+from core.money import Money
 from sandbox.client import Sandbox
 from servers import inventory, services
 from servers.drivers import registry
@@ -27,8 +29,10 @@ from servers.models import (
     SyncKind,
     SyncState,
 )
+from servers.plan_fits import lost_revenue
+from tests.builders import make_price
 from tests.servers.actions import control, make_running, run_until_quiet
-from tests.servers.builders import AT
+from tests.servers.builders import AT, make_game_blueprint, make_plan
 from tests.servers.test_convergence import make_foreign_server
 
 LATER = AT + timedelta(minutes=15)
@@ -143,6 +147,39 @@ def test_a_hold_that_is_not_in_force_is_found(panel: Sandbox, provider: Provider
 
     finding = findings()[DriftKind.SUSPENSION]
     assert (finding.expected, finding.found) == ("suspended", "active")
+
+
+def test_what_a_finding_loses_a_month_is_what_the_plans_cost(
+    panel: Sandbox, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bought, larger = make_price(make_plan(), minor=800), make_price(make_plan(memory_mib=4096), minor=2000)
+    make_game_blueprint(provider, larger.plan)
+    server = make_running(provider, plan=bought.plan)
+    path, client = f"/servers/{server.ref}", PanelClient(provider)
+    limits = {"memory": 4096, "swap": 0, "disk": 5120, "io": 500, "cpu": 100}
+    features = {"databases": 1, "backups": 2, "allocations": 0}
+    body = {"allocation": int(server.observed["addresses"][0]["ref"]), "limits": limits, "feature_limits": features}
+    client.write("PATCH", f"{path}/build", body)
+    services.hold_servers(server_ids=[server.pk], kind=HoldKind.ABUSE, reason="spam", actor=None, at=AT)
+
+    class Copied(PterodactylDriverWithClientKey):
+        """A panel that has the server three times."""
+
+        def servers(self) -> Iterator[RemoteServerSummary]:
+            for each in super().servers():
+                yield from (each, replace(each, ref="9001"), replace(each, ref="9002"))
+
+    monkeypatch.setattr(registry, "driver_of", Copied)
+    sync(provider, SyncKind.SERVERS)
+
+    found = findings()
+    assert found[DriftKind.DUPLICATE].found == f"{server.ref}, 9001, 9002"
+    assert lost_revenue(list(found.values()), "USD") == {
+        found[DriftKind.LIMITS].pk: Money(1200, "USD"),  # the larger plan's price, less that of the one that was bought
+        found[DriftKind.DUPLICATE].pk: Money(1600, "USD"),  # two copies
+        found[DriftKind.SUSPENSION].pk: Money(800, "USD"),  # it runs although it is suspended
+    }
+    assert lost_revenue(list(found.values()), "EUR") == {}
 
 
 def test_an_account_that_is_gone_is_found_and_another_one_is_linked(panel: Sandbox, provider: Provider) -> None:
