@@ -1,7 +1,8 @@
 """The admin site: who may sign in, how, and under which policy; and what its start page shows."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import strip_tags
 
 from accounts.models import User
 from billing import disputes, ledger, payments
@@ -22,12 +25,20 @@ from core.ids import uuid7
 from core.money import Money
 from nodebyte import overview
 from orders.models import Order
-from servers.models import DriftFinding, Node, Provider, Server
+from servers.models import DriftFinding, Node, Provider, Reservation, Server
 from tests.admin.conftest import signed_in_user
 from tests.admin.rows import Rows
 from tests.billing.sales import make_sale, usd
 from tests.builders import PASSWORD, make_plan, make_price, make_product, make_staff, make_user
-from tests.servers.builders import make_blueprint, make_provider
+from tests.servers.builders import (
+    make_blueprint,
+    make_location,
+    make_node,
+    make_provider,
+    make_reservation,
+    region_of,
+)
+from tests.servers.test_neighbours import make_used
 
 pytestmark = pytest.mark.django_db
 INDEX = "/admin/"
@@ -202,6 +213,31 @@ def test_the_start_page_names_a_product_without_a_blueprint_and_leads_to_a_new_o
     address = f"{reverse('admin:servers_blueprint_add')}?product={product.pk}"
     assert f'href="{address}"' in page
     assert superadmin.get(address).status_code == 200
+    assert "Nothing needs your attention" not in page
+
+
+def test_the_start_page_says_when_places_are_full_and_who_takes_more_than_their_share(superadmin: Client) -> None:
+    now, provider = timezone.now(), make_provider("http://127.0.0.1:9")
+    node = make_node(make_location(provider, "eu"), memory_mib=10240)
+    empty = make_node(make_location(provider, "us"))
+    reserved = make_reservation(make_blueprint(provider), node.location, at=now, expires_at=now + timedelta(hours=1))
+    Reservation.objects.filter(pk=reserved.pk).update(created_at=now - timedelta(days=3))
+    loud, quiet = make_used(node, "loud", 300, at=now), make_used(node, "quiet", 20, disk=990, at=now)
+
+    page = superadmin.get(INDEX).content.decode()
+
+    # 9 GB are free and 1 GB was taken in thirty days; of the disk there is more.
+    full = f"{date_format(now.astimezone(UTC).date() + timedelta(days=270), 'DATE_FORMAT')}, memory"
+    lines = [" ".join(unescape(strip_tags(line)).split()) for line in re.findall(r"<li>(.*?)</li>", page, re.DOTALL)]
+    for text in (
+        *(f"EU region {full}", f"{node.name} node {full}", "US region no date", f"{empty.name} node no date"),
+        f"loud {loud.organization}, {node.name} CPU 300 % of 100 %, 188 % of its share",
+        f"quiet {quiet.organization}, {node.name} Disk 99 % full",
+    ):
+        assert text in lines
+    for server in (loud, quiet):
+        assert reverse("admin:servers_server_change", args=[server.pk]) in page
+    assert reverse("admin:servers_region_change", args=[region_of(node.location).pk]) in page
     assert "Nothing needs your attention" not in page
 
 
