@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import escape
 
 from accounts import permissions
 from billing.models import AccountKind, CreditGrant, GatewayAccount, Invoice, KeyCheckTask
@@ -246,6 +247,20 @@ def test_hosts_with_engines_are_described_by_a_configuration_that_is_checked(sup
     save(superadmin, page_of(provider), configuration=json.dumps({"hosts": [host], "images": ["redis:8"]}))
 
     assert Blueprint.objects.get(name="Redis").problem == "redis:7 is not among the images of the provider."
+
+
+def test_what_is_no_list_of_ports_is_refused_beside_its_field(superadmin: Client) -> None:
+    address = reverse("admin:servers_blueprint_add")
+    sent = filled(superadmin, address, build="container")
+
+    for ports in ("[65536]", "[80, 0]", "[-1]", '["80"]', "[80.5]", "[true]", "80", '{"80": 443}'):
+        response = superadmin.post(address, sent | {"container_ports": ports})
+        errors = response.context["adminform"].form.errors["container_ports"]
+        assert errors == ["A JSON list of port numbers, such as [80, 443]."], ports
+        beside = response.content.decode().partition('name="container_ports"')[2].partition('name="')[0]
+        assert (errors[0] in beside, escape(ports) in beside) == (True, True), ports
+    errors = superadmin.post(address, sent | {"container_ports": "[1, 65535]"}).context["adminform"].form.errors
+    assert ("name" in errors, "container_ports" in errors) == (True, False)
 
 
 def test_keys_of_a_gateway_account_are_added_to_those_it_has_and_never_shown(superadmin: Client) -> None:

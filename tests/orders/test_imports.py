@@ -3,6 +3,7 @@
 import re
 from datetime import date, timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -273,6 +274,45 @@ def test_a_check_reads_as_often_for_many_servers_as_for_one(provider: Provider) 
 def test_a_mapping_that_cannot_be_meant_says_where(content: str, text: str) -> None:
     with pytest.raises(MappingError, match=text):
         parse_mapping(content)
+
+
+def test_the_commands_options_are_those_of_its_check(provider: Provider, tmp_path: Path) -> None:
+    def call(*options: str) -> list[list[str]]:
+        out = StringIO()
+        call_command("import_servers", "--provider", "Old panel", *options, stdout=out)
+        return [line.split("  ") for line in out.getvalue().splitlines()]
+
+    for plan in Plan.objects.all():
+        make_price(plan, minor=4000, term="yearly")
+    ada = make_user("ada@example.test", last_login=AT)
+    EmailAddress.objects.create(user=ada, email=ada.email, verified=True)
+    mapping = tmp_path / "mapping.csv"
+    mapping.write_text("\ufeffref;email;term\n102;Eve@example.test;\n103;eve@example.test;monthly\n", encoding="utf-8")
+
+    shown = call("--mapping", str(mapping), "--term", "yearly", "--billed-from", "2099-02-01", "--match-by-email")
+
+    plan = str(Plan.objects.get(memory_mib=1024))
+    assert [row[:7] for row in shown[:4]] == [
+        ["planned", "100", "Server 0", "ada@example.test", plan, "yearly", "2099-02-01"],
+        ["planned", "101", "Server 1", "ada@example.test", plan, "yearly", "2099-02-01"],
+        ["planned", "102", "Server 2", "eve@example.test", plan, "yearly", "2099-02-01"],
+        ["planned", "103", "Server 3", "eve@example.test", plan, "monthly", "2099-02-01"],
+    ]
+    assert "matched by email" in shown[0][7]
+    assert "$40.00" in shown[2][7]
+    unconfirmed = call()
+    assert [row[0] for row in unconfirmed[:4]] == ["refused", "refused", "planned", "refused"]
+    assert unconfirmed[2][5:7] == ["monthly", str(adoption.first_of_next_month(timezone.now().date()))]
+    mapping.write_text("ref,email\n100,ada\n")
+    for wrong, text in (
+        (("--mapping", str(mapping)), "Line 2"),
+        (("--mapping", str(tmp_path / "none.csv")), "No such file"),
+        (("--term", "hourly"), "invalid choice: 'hourly'"),
+        (("--billed-from", "1.2.2099"), "invalid fromisoformat value: '1.2.2099'"),
+    ):
+        with pytest.raises(CommandError, match=re.escape(text)):
+            call(*wrong)
+    assert (ServerImport.objects.count(), Server.objects.count()) == (2, 0)
 
 
 def test_the_command_imports_only_what_a_check_has_shown(provider: Provider) -> None:

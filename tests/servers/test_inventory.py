@@ -1,6 +1,7 @@
 """The inventory of a panel is mirrored completely, without needless writes, and nothing is deleted."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
@@ -308,6 +309,25 @@ def test_the_command_reports_and_fails_loudly(panel: Sandbox, provider: Provider
         call_command("sync_inventory", stdout=StringIO())
     with pytest.raises(CommandError, match="no provider"):
         call_command("sync_inventory", provider="nobody", stdout=StringIO())
+    with pytest.raises(CommandError, match="invalid choice: 'planets'"):
+        call_command("sync_inventory", "--type", "planets", stdout=StringIO())
+
+
+def test_the_command_reads_only_the_lists_of_its_type(panel: Sandbox, provider: Provider) -> None:
+    types = {
+        "locations": {"locations"},
+        "nodes": {"locations", "nodes", "allocations"},
+        "servers": {"servers"},
+        "eggs": {"nests", "eggs", "variables"},
+        "users": {"accounts"},
+    }
+    for kind, lists in types.items():
+        out = StringIO()
+        call_command("sync_inventory", "--type", kind, stdout=out)
+
+        assert set(re.findall(r"^  (\w+): ", out.getvalue(), re.MULTILINE)) == lists
+        run = SyncRun.objects.order_by("-pk")[0]
+        assert (run.kind, run.state, set(run.counts)) == (kind, SyncState.COMPLETED, lists)
 
 
 def test_two_panels_do_not_affect_each_other(panel: Sandbox, provider: Provider) -> None:
