@@ -257,7 +257,7 @@ def test_what_is_no_list_of_ports_is_refused_beside_its_field(superadmin: Client
         response = superadmin.post(address, sent | {"container_ports": ports})
         errors = response.context["adminform"].form.errors["container_ports"]
         assert errors == ["A JSON list of port numbers, such as [80, 443]."], ports
-        beside = response.content.decode().partition('name="container_ports"')[2].partition('name="')[0]
+        beside = response.content.decode().partition('for="id_container_ports"')[2].partition('for="id_')[0]
         assert (errors[0] in beside, escape(ports) in beside) == (True, True), ports
     errors = superadmin.post(address, sent | {"container_ports": "[1, 65535]"}).context["adminform"].form.errors
     assert ("name" in errors, "container_ports" in errors) == (True, False)
