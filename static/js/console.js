@@ -11,7 +11,9 @@ const texts = frame.dataset;
 const COLOURS = ["#444 #aaa", "#b3261e #ff8a80", "#1b6e2c #7bd88f", "#7a5200 #f2c14e", "#1d4fb8 #8ab4f8", "#8a2a9b #e39bf0", "#0b6b78 #6fd3e0", "#333 #ddd"]
   .map((pair) => `light-dark(${pair.replace(" ", ", ")})`);
 let socket = null;
-let held = [];
+let connection = ""; // how it is, in words
+let held = []; // lines that came during a pause
+let isStale = false; // what is shown came over a socket before this one, which sends it again
 let hasLogs = false;
 let wait = 2000;
 let renewals = 0; // since the node last took a token
@@ -23,7 +25,14 @@ Object.assign(output.style, {
 output.hidden = tools.hidden = pauseButton.hidden = false;
 
 function say(text) {
-  frame.querySelector("[data-status]").textContent = text;
+  connection = text;
+  showStatus();
+}
+
+// A pause is said only of a connection: that there is none, or none yet, is said in any case.
+function showStatus() {
+  const isPaused = pauseButton.ariaPressed === "true" && connection === texts.connected;
+  frame.querySelector("[data-status]").textContent = isPaused ? texts.paused : connection;
 }
 
 // One line with its colours: what is between two codes is a span. Other codes of a terminal are left out.
@@ -63,6 +72,8 @@ function show(text) {
     held = [...held, text].slice(-MAX_LINES);
     return;
   }
+  if (isStale) output.replaceChildren();
+  isStale = false;
   const isAtEnd = output.scrollHeight - output.scrollTop - output.clientHeight < 40;
   for (const each of text.split("\n")) {
     const line = lineOf(each);
@@ -139,8 +150,8 @@ async function connect(key) {
   socket = opened;
   hasLogs = false;
   opened.addEventListener("open", () => {
-    wasOpen = true;
-    output.replaceChildren();
+    wasOpen = isStale = true;
+    held = [];
     if (access.token) transmit("auth", access.token); // the relay has its own
   });
   opened.addEventListener("message", (message) => {
@@ -163,7 +174,7 @@ search.addEventListener("input", () => {
 pauseButton.addEventListener("click", () => {
   const isPaused = pauseButton.ariaPressed !== "true";
   pauseButton.ariaPressed = String(isPaused);
-  say(isPaused ? texts.paused : texts.connected);
+  showStatus();
   if (isPaused) return;
   const lines = held;
   held = [];

@@ -26,11 +26,13 @@ INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR")
 
 @dataclass(frozen=True)
 class Web:
-    """A shop that answers at `url`, the file it logs to, and the environment variables of its processes."""
+    """A shop that answers at `url`, the file it logs to, the environment variables of its processes, and the socket of
+    its relay of consoles, which listens also while no relay runs."""
 
     url: str
     log: Path
     environment: Mapping[str, str] = field(repr=False)
+    relay: socket.socket = field(repr=False)
 
     @property
     def webhook_url(self) -> str:
@@ -41,9 +43,10 @@ class Web:
 @contextmanager
 def serve(var: Path, sandbox: Sandbox) -> Iterator[Web]:
     """Run the shop on a free port, its files under `var`, with the stand-ins as its outside world."""
-    with socket.create_server((HOST, 0)) as listener:
+    with socket.create_server((HOST, 0)) as listener, socket.create_server((HOST, 0)) as relay:
         url = f"http://{HOST}:{listener.getsockname()[1]}"
-        web = Web(url, var / "web.log", _environment(var, url, sandbox))
+        relay_url = {"CONSOLE_RELAY_URL": f"ws://{HOST}:{relay.getsockname()[1]}"}
+        web = Web(url, var / "web.log", _environment(var, url, sandbox) | relay_url, relay)
         collect = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
         subprocess.run(collect, cwd=ROOT, env=web.environment, check=True)
         bind = f"fd://{listener.fileno()}"
@@ -78,14 +81,29 @@ def serve(var: Path, sandbox: Sandbox) -> Iterator[Web]:
 @contextmanager
 def working(web: Web) -> Iterator[None]:
     """A worker of the shop; stopped at the end, when it has finished what it does."""
-    log = web.log.with_name("worker.log")
+    with _running(web, "worker"):
+        yield
+
+
+@contextmanager
+def relaying(web: Web) -> Iterator[None]:
+    """The shop's relay of consoles. Its socket listens already, so browsers wait until it is up."""
+    with _running(web, "console_relay", "--fd", str(web.relay.fileno())):
+        yield
+
+
+@contextmanager
+def _running(web: Web, command: str, *options: str) -> Iterator[None]:
+    """A process of the shop besides the web's; stopped at the end."""
+    log = web.log.with_name(f"{command}.log")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "manage.py", "worker"],
+            [sys.executable, "manage.py", command, *options],
             cwd=ROOT,
             env=web.environment,
             stdout=output,
             stderr=subprocess.STDOUT,
+            pass_fds=[web.relay.fileno()],
         )
     try:
         yield
