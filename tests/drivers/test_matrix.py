@@ -325,7 +325,10 @@ def life(request: pytest.FixtureRequest, sandbox: Sandbox) -> Life:
     )
     driver = registry.driver_of(provider)
     assert isinstance(driver, Inventory)
-    inside = {"databases": int(isinstance(driver, Databases)), "backups": 2 * isinstance(driver, Backups)}
+    inside: dict[str, Any] = {
+        "databases": int(isinstance(driver, Databases)),
+        "backups": 2 * isinstance(driver, Backups),
+    }
     server = make_server(provider, plan=plan, blueprint=blueprint, size=shop.size, **inside)
     return Life(adapter, provider, *larger, shop.larger, server, len(list(driver.servers())))
 

@@ -291,12 +291,12 @@ def test_the_commands_options_are_those_of_its_check(provider: Provider, tmp_pat
 
     shown = call("--mapping", str(mapping), "--term", "yearly", "--billed-from", "2099-02-01", "--match-by-email")
 
-    plan = str(Plan.objects.get(memory_mib=1024))
+    named = str(Plan.objects.get(memory_mib=1024))
     assert [row[:7] for row in shown[:4]] == [
-        ["planned", "100", "Server 0", "ada@example.test", plan, "yearly", "2099-02-01"],
-        ["planned", "101", "Server 1", "ada@example.test", plan, "yearly", "2099-02-01"],
-        ["planned", "102", "Server 2", "eve@example.test", plan, "yearly", "2099-02-01"],
-        ["planned", "103", "Server 3", "eve@example.test", plan, "monthly", "2099-02-01"],
+        ["planned", "100", "Server 0", "ada@example.test", named, "yearly", "2099-02-01"],
+        ["planned", "101", "Server 1", "ada@example.test", named, "yearly", "2099-02-01"],
+        ["planned", "102", "Server 2", "eve@example.test", named, "yearly", "2099-02-01"],
+        ["planned", "103", "Server 3", "eve@example.test", named, "monthly", "2099-02-01"],
     ]
     assert "matched by email" in shown[0][7]
     assert "$40.00" in shown[2][7]
@@ -324,7 +324,7 @@ def test_the_command_imports_only_what_a_check_has_shown(provider: Provider) -> 
     def check_id() -> str:
         shown = call("--provider", "Old panel")
         assert "Nothing was done" in shown
-        return re.findall(r"--import (\S+)", shown)[0]
+        return str(re.findall(r"--import (\S+)", shown)[0])
 
     old = check_id()
     price = ImportRow.objects.get(ref="100").price
