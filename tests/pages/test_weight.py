@@ -18,6 +18,8 @@ from tests.pages.routes import NAMES, OF_SERVERS, PUBLIC, address
 from tests.pages.rows import Dataset
 
 MAX_BYTES = 100_000
+# Known to weigh more, as it is, also with little in them: the console has two scripts, the folder forty files.
+OWN_MAX_BYTES = {"server console": 108_000, "server files": 122_000}
 MAX_REQUESTS = 6  # the page itself is one
 NEEDED = re.compile(r"""<(?:link|script|img|use)\b[^>]*?(?:href|src)="([^"]+)\"""")
 
@@ -57,4 +59,6 @@ def test_a_page_weighs_little(name: str, small_or_large: Dataset, record_propert
     sent = len(gzip.compress(page)) + sum(len(gzip.compress(file)) for file in files)
     record_property("weight", f"{name}: {raw} bytes, {sent} sent")  # type: ignore[operator]
     assert max(sent, len(page)) < MAX_BYTES
-    assert raw < MAX_BYTES or is_oversized(name, small_or_large), f"{name}: {raw} bytes, {sent} of them sent"
+    assert raw < OWN_MAX_BYTES.get(name, MAX_BYTES) or is_oversized(name, small_or_large), (
+        f"{name}: {raw} bytes, {sent} of them sent"
+    )
