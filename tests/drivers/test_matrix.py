@@ -34,6 +34,7 @@ from servers.models import (
     HoldKind,
     Operation,
     OperationOutcome,
+    PowerOutcome,
     Provider,
     Server,
     ServerStatus,
@@ -266,7 +267,7 @@ NOT_AT: dict[str, dict[str, str]] = {
     "virtfusion": {"change_container": "it is a machine"},
 }
 KEPT: dict[str, Callable[[Life], bool]] = {  # what else must hold after an act
-    "restart": lambda life: life.arrived(RESTARTS) >= 1,
+    "restart": lambda life: life.arrived(RESTARTS) >= (life.server.reload().power_task.outcome == PowerOutcome.SENT),
     "write_file": lambda life: life.driver.read_file(life.identifier, "note.txt") == b"Remember",
     "back_up": lambda life: len(life.refs["backup"]) == 1,
     "delete_file": lambda life: "note.txt" not in {each.ref for each in life.driver.folder(life.identifier, "")},
